@@ -1,0 +1,105 @@
+"""The only reader of the environment: every setting has the prefix `ITB_` and a checked type.
+
+Values that are wrong become one ConfigError naming all of them; secrets stay SecretStr.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from itb_assets.domain.markets import parse_freq, parse_symbol
+from itb_assets.errors import ConfigError, InvalidMarket
+
+PUBLIC_REST_URL = "https://data-api.binance.vision"
+PUBLIC_ARCHIVE_URL = "https://data.binance.vision"
+DEMO_ROOT = Path(".demo")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What a deployment chooses; read once and handed down as a value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ITB_", env_file=".env", extra="ignore", frozen=True, validate_default=True
+    )
+
+    data_root: Path = Field(Path("data"), description="folder that holds every file this project writes")
+    symbols: Names = Field((), description="symbols to follow, comma separated, such as BTCUSDT,ETHUSDT")
+    freqs: Names = Field(("5m", "1h"), description="freqs to follow, comma separated")
+    start: datetime = Field(datetime(2024, 1, 1, tzinfo=UTC), description="first kline wanted, UTC")
+    dialect: Literal["causal", "legacy"] = Field(
+        "causal", description="how features and labels are computed; `legacy` repeats the old bot's faults"
+    )
+    strategies_dir: Path | None = Field(
+        None, description="folder of your own *.jsonc strategies, beside the shipped ones"
+    )
+    processed_format: Literal["csv", "parquet"] = Field(
+        "csv", description="file format of everything but raw klines"
+    )
+    storage_phase: Literal["files", "dual"] = Field("dual", description="files only, or files and database")
+    binance_url: str = Field(PUBLIC_REST_URL, description="REST host for market data")
+    binance_archive: str = Field(PUBLIC_ARCHIVE_URL, description="public archive: URL, file:// URL or folder")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL URL; unset starts the embedded one under the data root"
+    )
+    model_signing_key: SecretStr | None = Field(
+        None, description="if set, models are signed and unsigned ones refused"
+    )
+    parallel_downloads: int = Field(
+        4, ge=1, le=32, description="archive files and REST pages fetched at a time"
+    )
+    jobs: int = Field(2, ge=1, le=64, description="markets computed at a time")
+    seed: int = Field(7, description="seed of every model fit")
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe level shown"
+    )
+    host: str = Field("127.0.0.1", description="address the web UI listens on")
+    port: int = Field(3000, ge=1, le=65535, description="port of the web UI")
+
+    @field_validator("symbols", "freqs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_value_error(parse_symbol, name) for name in value)
+
+    @field_validator("freqs")
+    @classmethod
+    def _freqs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_value_error(parse_freq, name) for name in value)
+
+    @field_validator("start")
+    @classmethod
+    def _utc(cls, value: datetime) -> datetime:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _value_error(parse: object, name: str) -> str:
+    try:
+        return parse(name)  # type: ignore[operator, no-any-return]
+    except InvalidMarket as error:
+        raise ValueError(str(error)) from error
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; raise ConfigError listing every wrong setting, never its value."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigError(
+            (f"ITB_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()),
+            origin="settings",
+        ) from None
