@@ -62,6 +62,11 @@ def open_times_ns(frame: pd.DataFrame) -> NDArray[np.int64]:
     return frame["timestamp"].to_numpy(dtype="datetime64[ns]").view(np.int64)
 
 
+def utc_times(times_ns: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Return nanoseconds since 1970 as instants in UTC: the inverse of `open_times_ns`."""
+    return pd.DatetimeIndex(times_ns.view("datetime64[ns]"), tz="UTC")
+
+
 def check_klines(frame: pd.DataFrame, market: Market) -> None:
     """Raise DataContractError naming every breach of the kline contract and the first times of each.
 
@@ -122,9 +127,7 @@ def to_grid(klines: pd.DataFrame, market: Market) -> pd.DataFrame:
         data[["close_time", "trades"]] = klines[["close_time", "trades"]].astype("float64")
         return data
     place = (times - times[0]) // step
-    columns: dict[str, object] = {
-        "timestamp": pd.to_datetime(np.arange(rows, dtype=np.int64) * step + times[0], utc=True)
-    }
+    columns: dict[str, object] = {"timestamp": utc_times(np.arange(rows, dtype=np.int64) * step + times[0])}
     for name in VALUE_COLUMNS:
         column = np.full(rows, np.nan)
         column[place] = klines[name].to_numpy()
@@ -151,7 +154,7 @@ def resample_klines(klines: pd.DataFrame, source: Market, freq: str) -> pd.DataF
     place = (first[whole][:, np.newaxis] + np.arange(factor)).ravel()
     grouped = {name: klines[name].to_numpy()[place].reshape(-1, factor) for name in VALUE_COLUMNS}
     columns: dict[str, object] = {
-        "timestamp": pd.to_datetime(bars[whole] * (target_ms * NS_PER_MS), utc=True),
+        "timestamp": utc_times(bars[whole] * (target_ms * NS_PER_MS)),
         "open": grouped["open"][:, 0],
         "high": grouped["high"].max(axis=1),
         "low": grouped["low"].min(axis=1),
