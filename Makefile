@@ -62,6 +62,7 @@ reinstall: ## install again from the pinned requirements
 		-r requirements-bootstrap.txt
 	@.venv/bin/uv pip install --quiet --python "$(VENV_PYTHON)" --require-hashes -r requirements-dev.txt
 	@.venv/bin/uv pip install --quiet --python "$(VENV_PYTHON)" --no-deps --no-build-isolation -e .
+	@"$(VENV_PYTHON)" deploy/provide_openmp.py
 	@{ $(STATE); } > .venv/.installed
 	@echo "Installed in .venv"
 
