@@ -1,0 +1,45 @@
+"""Training: estimators behind one contract, walk-forward evaluation, metrics out of sample, scoring.
+
+Features and labels are computed elsewhere and arrive as columns; where a model is kept belongs to storage.
+
+`hyperparameters` what a strategy may ask of an algorithm; imports no learning library
+`protocol`        what an estimator and a fitted model promise
+`lgbm` `logreg`   the two algorithms
+`estimators`      the registry: algorithm spec to estimator, payload to fitted model
+`walk_forward`    which rows train and which are scored
+`metrics`         numbers about scored rows, refused for rows a model trained on
+`table`           the matrix as arrays, with what is usable in it
+`results`         what a training returns
+`train`           the folds and the final fit
+`score`           probabilities for new rows
+
+The names below are loaded at first use: reading `hyperparameters` must not cost the import of LightGBM.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from itb_assets.domain.training.results import FoldResult, TrainedModel, TrainingSpec
+    from itb_assets.domain.training.score import score_rows
+    from itb_assets.domain.training.train import train_model, train_models
+
+__all__ = ["FoldResult", "TrainedModel", "TrainingSpec", "score_rows", "train_model", "train_models"]
+
+_HOME = {
+    "FoldResult": "results",
+    "TrainedModel": "results",
+    "TrainingSpec": "results",
+    "score_rows": "score",
+    "train_model": "train",
+    "train_models": "train",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module at first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
