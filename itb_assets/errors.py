@@ -13,7 +13,8 @@ What does not belong here: handling. Retries and alert severity read the type, n
         │   ├── ConfigError         settings or strategy; carries every problem found
         │   └── UnknownSymbol       the exchange does not list it
         ├── ExchangeRefused         a 4xx that no retry mends
-        ├── ArchiveError            missing, wrong checksum, torn or empty archive
+        ├── ArchiveError            missing, torn or empty archive
+        │   └── ChecksumMismatch    an archive file that is not the published one
         ├── DataContractError       klines, features or labels that break their contract
         ├── LookAheadError          a feature that reads the future
         ├── ModelRejected           tampered, hostile or mismatched model
@@ -97,6 +98,15 @@ class ExchangeRefused(TerminalError):
 
 class ArchiveError(TerminalError):
     """A public archive is missing, empty, torn or does not match its checksum."""
+
+
+class ChecksumMismatch(ArchiveError):
+    """An archive file whose sha256 is not the published one, or that was published without."""
+
+    def __init__(self, message: str, *, published: str, found: str, content: bytes = b"") -> None:
+        """Keep both sums and the bytes found, so that they can be compared with another source."""
+        super().__init__(message)
+        self.published, self.found, self.content = published, found, content
 
 
 class DataContractError(TerminalError):
