@@ -1,0 +1,116 @@
+"""What every label generator gives back, and the price columns it reads.
+
+How a label is decided does not belong here: that is `crossing`, `highlow` and `topbot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from itb_assets.domain.specs import Dialect
+from itb_assets.errors import DataContractError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+TIE_SUFFIX = "_tie"
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """One label over all rows; `unknown` rows hold no answer, whatever `values` says there."""
+
+    values: Bools
+    unknown: Bools | None = None
+    tie: Bools | None = None
+
+
+class LabelGroup(Protocol):
+    """The labels of one entry of `label_sets`.
+
+    `definitions` gives each name the facts that decide its values, as plain JSON values.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Label columns, in the order of the config."""
+        ...
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether the causal dialect marks same-candle ties of these labels in `{name}_tie`."""
+        ...
+
+    @property
+    def horizon_rows(self) -> int:
+        """Later rows that a value of the causal dialect depends on."""
+        ...
+
+    @property
+    def lookback_rows(self) -> int:
+        """Earlier rows that a value of the causal dialect depends on."""
+        ...
+
+    @property
+    def definitions(self) -> Mapping[str, Mapping[str, Any]]:
+        """What decides each label, as JSON values."""
+        ...
+
+    def compute(self, prices: Prices, dialect: Dialect) -> Mapping[str, LabelValues]:
+        """Return every label of the group over all rows of `prices`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The numeric columns of one data frame; each is converted once, the rows around gaps are found once."""
+
+    data: pd.DataFrame
+    _values: dict[str, Floats] = field(default_factory=dict)
+    _unknown: dict[tuple[frozenset[str], int, int], Bools] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.data)
+
+    def column(self, name: str) -> Floats:
+        """Return a column as float64; raise DataContractError where the frame has none of that name."""
+        if name not in self._values:
+            if name not in self.data.columns:
+                raise DataContractError(
+                    f"labels need the column {name!r}, found only {', '.join(map(str, self.data.columns))}: "
+                    "correct `columns` or `column_prefix` in label_sets"
+                )
+            self._values[name] = self.data[name].to_numpy(dtype=np.float64)
+        return self._values[name]
+
+    def unknown(self, names: tuple[str, ...], *, horizon: int, lookback: int = 0) -> Bools:
+        """Mark each row t unless all of rows t-lookback to t+horizon exist and hold all of these columns."""
+        key = (frozenset(names), horizon, lookback)
+        if key not in self._unknown:
+            missing = np.isnan(self.column(names[0]))
+            for name in names[1:]:
+                missing |= np.isnan(self.column(name))
+            self._unknown[key] = _near_missing(missing, horizon, lookback)
+        return self._unknown[key].copy()
+
+
+def _near_missing(missing: Bools, horizon: int, lookback: int) -> Bools:
+    """Mark each row whose window t-lookback..t+horizon leaves the frame or holds a missing row."""
+    rows = len(missing)
+    unknown = np.ones(rows, dtype=np.bool_)
+    first, last = lookback, rows - horizon  # the window of rows [first, last) lies inside the frame
+    if first >= last:
+        return unknown
+    if not missing.any():
+        unknown[first:last] = False
+        return unknown
+    seen = np.concatenate(([0], np.cumsum(missing)))
+    unknown[first:last] = seen[first + horizon + 1 : last + horizon + 1] > seen[: last - first]
+    return unknown
