@@ -1,8 +1,8 @@
 """Give LightGBM an OpenMP library on a Linux that has none, so that no system package is needed.
 
-LightGBM's wheel links to the system's `libgomp.so.1` and brings none; scikit-learn's wheel carries the same library under
-a name of its own. This copies it under the plain name into the virtual environment that runs this
-script, and loads it there when Python starts. It does nothing where LightGBM already loads.
+LightGBM's wheel links to the system's `libgomp.so.1` and brings none; scikit-learn's wheel carries the
+same library under a name of its own. This copies it under the plain name into the virtual environment
+that runs this script, and loads it there when Python starts. Where LightGBM loads anyway it does nothing.
 """  # noqa: INP001 -- a script the Makefile runs, not a package
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def exit_code_table() -> str:
         "| exit code | error | meaning |",
         "|---|---|---|",
         "| 0 | | all that was asked for was done |",
-        "| 1 | | an error nobody foresaw: a bug, with its traceback in the log |",
+        "| 1 | | `doctor`, `verify` or a check found problems; or a bug, shown with its traceback |",
     ]
     found = sorted(error_types(), key=lambda kind: kind.exit_code)
     for kind in found:

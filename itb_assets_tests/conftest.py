@@ -1,6 +1,7 @@
 """What every test may ask for: recorded market data and a browser, and how a missing one is reported.
 
-A room's own fixtures do not belong here. With `CI=true` the want of these surroundings is a failure, not a skip.
+A room's own fixtures do not belong here. With `CI=true` what is missing is a
+failure, not a skip.
 """
 
 from __future__ import annotations
