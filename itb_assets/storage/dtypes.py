@@ -1,0 +1,160 @@
+"""The border between pandas frames and polars tables: five dtypes, exact both ways.
+
+How a table lies in a file or a database belongs to the modules that write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from itb_assets.errors import DataContractError
+
+TIME = "timestamp"
+"""Every stored frame's first column: sorted, unique, whole seconds, UTC."""
+
+TIME_DTYPE = "datetime64[ns, UTC]"
+POLARS_DTYPES: dict[str, pl.DataType] = {
+    TIME_DTYPE: pl.Datetime("ns", "UTC"),
+    "float64": pl.Float64(),
+    "int64": pl.Int64(),
+    "bool": pl.Boolean(),
+    "boolean": pl.Boolean(),
+    "str": pl.String(),
+}
+"""What pandas calls a stored dtype, and what polars calls it; `str` is an object column of text or None."""
+
+Column = np.ndarray[Any, Any] | pd.DatetimeIndex | pd.api.extensions.ExtensionArray
+_NAMES = {"object": "str"}
+_SECOND_NS = 1_000_000_000
+
+
+def dtypes_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return column name -> dtype, in order; raise DataContractError naming all that cannot be stored."""
+    dtypes = {str(name): _NAMES.get(str(dtype), str(dtype)) for name, dtype in frame.dtypes.items()}
+    problems = [
+        f"column {name!r} is {dtype}: expected one of {', '.join(POLARS_DTYPES)}"
+        for name, dtype in dtypes.items()
+        if dtype not in POLARS_DTYPES
+    ]
+    problems += [
+        f"column name {name!r} is not one line of text" for name in frame.columns if not _one_line(name)
+    ]
+    if len(dtypes) != len(frame.columns):
+        problems.append("a column name appears twice")
+    if next(iter(dtypes.items()), None) != (TIME, TIME_DTYPE):
+        problems.append(f"the first column is not {TIME!r} of {TIME_DTYPE}")
+    if problems:
+        raise DataContractError("a frame cannot be stored:\n" + "\n".join(f"  - {p}" for p in problems))
+    return dtypes
+
+
+def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
+    """Return the frame as a polars table, NaN as null; raise DataContractError for what cannot be stored."""
+    dtypes = dtypes_of(frame)
+    try:
+        table = pl.from_pandas(frame, schema_overrides={name: POLARS_DTYPES[d] for name, d in dtypes.items()})
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataContractError(
+            f"a frame cannot be stored: a column of text holds something else: {error}"
+        ) from error
+    _check_times(table[TIME])
+    _check_text(table)
+    return table
+
+
+def to_pandas(table: pl.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Return the table's columns as a pandas frame of exactly `dtypes`, null as NaN, NA or None."""
+    columns = {name: _TO_PANDAS[dtypes[name]](table[name]) for name in table.columns}
+    return pd.DataFrame(columns, copy=False)
+
+
+def first_time(table: pl.DataFrame) -> pd.Timestamp | None:
+    """Return the first row's time, or None of an empty table."""
+    return from_ns(int(table[TIME].to_physical()[0])) if table.height else None
+
+
+def last_time(table: pl.DataFrame) -> pd.Timestamp | None:
+    """Return the last row's time, or None of an empty table."""
+    return from_ns(int(table[TIME].to_physical()[-1])) if table.height else None
+
+
+def from_ns(value: int) -> pd.Timestamp:
+    """Return nanoseconds since the epoch as a UTC time."""
+    return pd.Timestamp(value, unit="ns", tz="UTC")
+
+
+def first_difference(old: pl.DataFrame, new: pl.DataFrame) -> pd.Timestamp | None:
+    """Return the earliest time whose row was added, removed or altered, or None when both are the same."""
+    shared = min(old.height, new.height)
+    left, right = old.head(shared), new.head(shared)
+    differs = np.zeros(shared, dtype=bool)
+    for name in new.columns:
+        differs |= _differs(left[name], right[name])
+    position = int(differs.argmax()) if differs.any() else shared
+    times = [t for table in (old, new) if (t := first_time(table.slice(position, 1))) is not None]
+    return min(times, default=None)
+
+
+def _differs(left: pl.Series, right: pl.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if left.dtype == pl.Float64:  # by their bits: 0.0 equals -0.0, yet they are not the same bytes
+        return np.asarray(left.to_numpy().view(np.int64) != right.to_numpy().view(np.int64))
+    return left.ne_missing(right).to_numpy()
+
+
+def _one_line(name: object) -> bool:
+    return isinstance(name, str) and bool(name) and not set(name) & set('\r\n"')
+
+
+def _check_times(times: pl.Series) -> None:
+    if times.null_count():
+        raise DataContractError(f"{times.null_count()} rows have no {TIME}: expected one in every row")
+    values = times.to_physical().to_numpy()
+    unsorted = np.flatnonzero(np.diff(values) <= 0)
+    if unsorted.size:
+        where = from_ns(int(values[unsorted[0] + 1]))
+        raise DataContractError(
+            f"{unsorted.size} rows are out of order or repeated, the first at {where}: "
+            "sort and deduplicate them"
+        )
+    broken = np.flatnonzero(values % _SECOND_NS)
+    if broken.size:
+        where = from_ns(int(values[broken[0]]))
+        raise DataContractError(f"{broken.size} times are not whole seconds, the first {where}")
+
+
+def _check_text(table: pl.DataFrame) -> None:
+    for name, dtype in table.schema.items():
+        if dtype == pl.String and table[name].str.contains(r"[\r\n]").any():
+            raise DataContractError(f"column {name!r} holds text of several lines: expected one line")
+
+
+def _time_to_pandas(column: pl.Series) -> Column:
+    return pd.DatetimeIndex(column.to_physical().to_numpy(writable=True).view("datetime64[ns]"), tz="UTC")
+
+
+def _number_to_pandas(column: pl.Series) -> Column:
+    return column.to_numpy(writable=True)
+
+
+def _boolean_to_pandas(column: pl.Series) -> Column:
+    values = column.fill_null(value=False).to_numpy(writable=True)
+    return pd.arrays.BooleanArray(values, column.is_null().to_numpy(writable=True))
+
+
+def _text_to_pandas(column: pl.Series) -> Column:
+    return np.array(column.to_list(), dtype=object)
+
+
+_TO_PANDAS: dict[str, Callable[[pl.Series], Column]] = {
+    TIME_DTYPE: _time_to_pandas,
+    "float64": _number_to_pandas,
+    "int64": _number_to_pandas,
+    "bool": _number_to_pandas,
+    "boolean": _boolean_to_pandas,
+    "str": _text_to_pandas,
+}

@@ -1,0 +1,98 @@
+"""A frame on disk, held open: what is known of it at once, its rows when they are asked for.
+
+Finding and writing frames belongs to the frame store.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import polars as pl
+
+from itb_assets.errors import StorageError
+from itb_assets.storage import csv_file, parquet_file
+from itb_assets.storage.dtypes import to_pandas
+from itb_assets.storage.manifest import FrameManifest
+
+_FORMATS: dict[str, ModuleType] = {".csv": csv_file, ".parquet": parquet_file}
+
+
+def format_of(path: Path) -> ModuleType:
+    """Return the module that writes and reads files of this suffix; raise StorageError for another."""
+    if path.suffix not in _FORMATS:
+        raise StorageError(f"{path} ends in {path.suffix!r}: a frame is stored as {' or '.join(_FORMATS)}")
+    return _FORMATS[path.suffix]
+
+
+class StoredFrame:
+    """An open frame; a later write leaves this handle on the content it opened.
+
+    Columns come back with the dtypes they were written with; `columns` selects and orders them.
+    """
+
+    def __init__(self, path: Path, descriptor: int, manifest: FrameManifest) -> None:
+        """Take over an open descriptor, which is closed with this handle."""
+        self.path = path
+        self.manifest = manifest
+        self.descriptor = descriptor
+        self._format = format_of(path)
+        self._close = weakref.finalize(self, os.close, descriptor)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.manifest.rows
+
+    @property
+    def first(self) -> pd.Timestamp | None:
+        """Time of the first row; None of an empty frame."""
+        return self.manifest.first
+
+    @property
+    def last(self) -> pd.Timestamp | None:
+        """Time of the last row; None of an empty frame."""
+        return self.manifest.last
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return all rows."""
+        names = self._names(columns)
+        return self._pandas(self._format.read(self.descriptor, self.manifest.columns, names))
+
+    def tail(self, rows: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the last `rows` rows, or all there are; the cost is that of the rows returned."""
+        names = self._names(columns)
+        return self._pandas(self._format.tail(self.descriptor, self.manifest.columns, names, rows))
+
+    def since(self, time: pd.Timestamp, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows at or after `time`; the cost is that of the rows returned."""
+        names = self._names(columns)
+        return self._pandas(self._format.since(self.descriptor, self.manifest.columns, names, time))
+
+    def table_since(self, time: pd.Timestamp) -> pl.DataFrame:
+        """Return the rows at or after `time` as a polars table."""
+        table: pl.DataFrame = self._format.since(
+            self.descriptor, self.manifest.columns, list(self.manifest.columns), time
+        )
+        return table
+
+    def close(self) -> None:
+        """Release the file; nothing can be read afterwards."""
+        self._close()
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self.manifest.columns)
+        unknown = [name for name in columns if name not in self.manifest.columns]
+        if unknown:
+            raise StorageError(
+                f"{self.path} has no column {', '.join(unknown)}: it has {', '.join(self.manifest.columns)}"
+            )
+        return list(columns)
+
+    def _pandas(self, table: pl.DataFrame) -> pd.DataFrame:
+        return to_pandas(table, self.manifest.columns)
