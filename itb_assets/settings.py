@@ -33,8 +33,8 @@ class Settings(BaseSettings):
     symbols: Names = Field((), description="symbols to follow, comma separated, such as BTCUSDT,ETHUSDT")
     freqs: Names = Field(("5m", "1h"), description="freqs to follow, comma separated")
     start: datetime = Field(datetime(2024, 1, 1, tzinfo=UTC), description="first kline wanted, UTC")
-    dialect: Literal["causal", "legacy"] = Field(
-        "causal", description="how features and labels are computed; `legacy` repeats the old bot's faults"
+    dialect: Literal["causal", "legacy"] | None = Field(
+        None, description="overrides the strategies' own dialect; `legacy` repeats the old bot's faults"
     )
     strategies_dir: Path | None = Field(
         None, description="folder of your own *.jsonc strategies, beside the shipped ones"
@@ -48,13 +48,19 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL URL; unset starts the embedded one under the data root"
     )
+    dagster_url: SecretStr | None = Field(
+        None, description="PostgreSQL URL of Dagster's own storage; unset: the same server as the data"
+    )
     model_signing_key: SecretStr | None = Field(
         None, description="if set, models are signed and unsigned ones refused"
     )
     parallel_downloads: int = Field(
         4, ge=1, le=32, description="archive files and REST pages fetched at a time"
     )
-    jobs: int = Field(2, ge=1, le=64, description="markets computed at a time")
+    threads: int = Field(2, ge=1, le=64, description="model fits at a time, one thread each")
+    schedules: Literal["running", "stopped"] = Field(
+        "running", description="state of the schedules when the UI first sees them"
+    )
     seed: int = Field(7, description="seed of every model fit")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe level shown"

@@ -1,0 +1,53 @@
+"""The `itb` command: thin, every subcommand asks another room and shows the answer.
+
+Exit codes: 0 done; 1 problems found; 2 wrong input; 3 try again later; 4 bad data, model or storage.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from itb_assets.cli import health, markets, models, run
+from itb_assets.cli.output import errors
+from itb_assets.errors import ItbError
+
+app = typer.Typer(
+    name="itb",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help=(
+        "Klines to signals as Dagster assets.\n\n"
+        "Start with `itb demo` (a local exchange, nothing to configure) or "
+        "`itb run --symbols BTCUSDT --freqs 5m` (Binance's public data, no key)."
+    ),
+    epilog="Exit codes: 0 done, 1 problems found, 2 wrong input, 3 try again later, 4 bad data or storage.",
+)
+for module in (run, markets, models, health):
+    module.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False
+) -> None:
+    if show_version:
+        typer.echo(version("itb-assets"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of ours becomes one clear message and its exit code."""
+    try:
+        app()
+    except ItbError as error:
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("stopped; what was finished is kept, run the same command to go on", style="yellow")
+        sys.exit(130)

@@ -1,0 +1,87 @@
+"""Commands about health: `itb verify`, `itb doctor`, `itb db`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.doctor import diagnose
+from itb_assets.orchestration.instance import embedded_server, running_database
+from itb_assets.orchestration.verify import verify as verify_all
+from itb_assets.settings import load_settings
+
+db_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL of a data root.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(verify)
+    app.command()(doctor)
+    app.add_typer(db_app, name="db")
+
+
+def verify(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also list what is whole.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Compare every file, table and model with its record; exit code 1 when anything differs.
+
+    Example: `itb verify --all`
+    """
+    with running_database(load_settings()) as settings:
+        findings = list(verify_all(build_platform(settings)))
+    bad = [finding for finding in findings if finding.problem]
+    rows = [asdict(finding) for finding in (findings if everything else bad)]
+    emit(rows, title="Verified", as_json=as_json, empty=f"{len(findings)} files, tables and models are whole")
+    if bad:
+        raise typer.Exit(1)
+
+
+def doctor(*, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """Show what is configured, reachable and missing; secrets only as set or not set.
+
+    Example: `itb doctor`
+    """
+    found = list(diagnose(load_settings()))
+    rows = [{key: value for key, value in asdict(item).items() if key != "ok"} for item in found]
+    emit(rows, title="Doctor", as_json=as_json, empty="nothing to look at")
+    if not all(item.ok for item in found):
+        raise typer.Exit(1)
+
+
+@db_app.command("start")
+def db_start() -> None:
+    """Start the embedded PostgreSQL and leave it running.
+
+    Example: `itb db start`
+    """
+    server = embedded_server(load_settings())
+    server.start()
+    for name in ("itb", "dagster"):
+        server.ensure_database(name)
+    console.print(f"running: {server.status()}")
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """Stop the embedded PostgreSQL.
+
+    Example: `itb db stop`
+    """
+    server = embedded_server(load_settings())
+    server.stop()
+    console.print(f"{server.status()}")
+
+
+@db_app.command("status")
+def db_status() -> None:
+    """Say whether the embedded PostgreSQL runs.
+
+    Example: `itb db status`
+    """
+    console.print(f"{embedded_server(load_settings()).status()}")

@@ -1,0 +1,124 @@
+"""Commands about markets: `itb status`, `itb symbols`, `itb gaps`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.cli.run import _finish, run_all
+from itb_assets.domain.markets import Market, parse_symbol
+from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.instance import running_instance
+from itb_assets.orchestration.runner import RunPlan, follow, followed_symbols, unfollow
+from itb_assets.orchestration.status import gap_rows, market_rows
+from itb_assets.settings import load_settings
+
+symbols_app = typer.Typer(no_args_is_help=True, help="Symbols that schedules and backfills cover.")
+gaps_app = typer.Typer(no_args_is_help=True, help="Missing klines: listed, asked for again, never invented.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(status)
+    app.add_typer(symbols_app, name="symbols")
+    app.add_typer(gaps_app, name="gaps")
+
+
+def status(*, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """Show every stored market: rows, last kline, gaps, models, freshness.
+
+    Example: `itb status --json`
+    """
+    settings = load_settings()
+    emit(
+        market_rows(build_platform(settings)),
+        title=f"Markets in {settings.data_root}",
+        as_json=as_json,
+        empty=f"nothing is stored in {settings.data_root}: start with `itb run --symbols BTCUSDT --freqs 5m`",
+    )
+
+
+@symbols_app.command("add")
+def symbols_add(
+    names: Annotated[list[str], typer.Argument(help="Symbols, such as BTCUSDT.")],
+    *,
+    check: Annotated[bool, typer.Option(help="Ask the exchange whether it lists them.")] = True,
+) -> None:
+    """Follow symbols: schedules load them from their next candle on, no redeploy.
+
+    Example: `itb symbols add BTCUSDT ETHUSDT`
+    """
+    wanted = [parse_symbol(name) for name in names]
+    with running_instance(load_settings()) as (settings, instance):
+        if check:
+            source = build_platform(settings).source
+            for name in wanted:
+                source.symbol_status(name)
+        added = [name for name in wanted if follow(instance, name)]
+    console.print(f"added: {', '.join(added) or 'nothing new'}")
+
+
+@symbols_app.command("list")
+def symbols_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """List the followed symbols.
+
+    Example: `itb symbols list`
+    """
+    with running_instance(load_settings()) as (_, instance):
+        rows = [{"symbol": name} for name in followed_symbols(instance)]
+    emit(
+        rows, title="Followed symbols", as_json=as_json, empty="none: add one with `itb symbols add BTCUSDT`"
+    )
+
+
+@symbols_app.command("remove")
+def symbols_remove(names: Annotated[list[str], typer.Argument(help="Symbols, such as BTCUSDT.")]) -> None:
+    """Stop following symbols; their files, tables and history stay.
+
+    Example: `itb symbols remove ETHUSDT`
+    """
+    wanted = [parse_symbol(name) for name in names]
+    with running_instance(load_settings()) as (_, instance):
+        removed = [name for name in wanted if unfollow(instance, name)]
+    console.print(
+        f"removed: {', '.join(removed) or 'none of them was followed'}; their data stays where it is"
+    )
+
+
+@gaps_app.command("list")
+def gaps_list(
+    *,
+    closed: Annotated[bool, typer.Option("--all", help="Also gaps that late klines filled.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """List the missing klines of every market.
+
+    Example: `itb gaps list --all`
+    """
+    rows = gap_rows(build_platform(load_settings()), closed=closed)
+    emit(rows, title="Gaps", as_json=as_json, empty="no gap is recorded")
+
+
+@gaps_app.command("repair")
+def gaps_repair(
+    *,
+    symbol: Annotated[str, typer.Option(help="Only this symbol.")] = "",
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Ask the exchange again for missing klines; what arrives replaces the gap and all computed from it.
+
+    Example: `itb gaps repair --symbol BTCUSDT`
+    """
+    settings = load_settings()
+    rows = gap_rows(build_platform(settings))
+    markets = {Market(row["symbol"], row["freq"]) for row in rows if not symbol or row["symbol"] == symbol}
+    if not markets:
+        console.print("no gap is recorded: nothing to repair")
+        return
+    before = {(row["symbol"], row["freq"], row["first_missing"]) for row in rows}
+    results = run_all(settings, RunPlan(tuple(sorted(markets)), repair_gaps=True))
+    still = {(row["symbol"], row["freq"], row["first_missing"]) for row in gap_rows(build_platform(settings))}
+    console.print(f"{len(before - still)} gaps filled, {len(still)} still open")
+    _finish(results, settings, as_json=as_json)

@@ -1,0 +1,98 @@
+"""Commands about models and strategies: `itb models`, `itb strategies`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.status import model_page, model_rows
+from itb_assets.settings import load_settings
+from itb_assets.storage.strategies import read_strategies, read_strategy
+
+models_app = typer.Typer(no_args_is_help=True, help="Trained models and what they are worth out of sample.")
+strategies_app = typer.Typer(no_args_is_help=True, help="Strategy files: features, labels, models, signals.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(models_app, name="models")
+    app.add_typer(strategies_app, name="strategies")
+
+
+@models_app.command("list")
+def models_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """List every model with its out-of-sample figures.
+
+    Example: `itb models list`
+    """
+    emit(
+        model_rows(build_platform(load_settings())),
+        title="Models, judged out of sample",
+        as_json=as_json,
+        empty="no model is trained yet: `itb run` trains them",
+    )
+
+
+@models_app.command("show")
+def models_show(
+    model: Annotated[
+        str, typer.Argument(help="SYMBOL/FREQ/VARIANT/ALGO/LABEL, as `itb models list` names it.")
+    ],
+    *,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Show one model: how it was trained, on what, and its walk-forward windows.
+
+    Example: `itb models show BTCUSDT/5m/aggressive/lgbm/high_040_4`
+    """
+    page = model_page(build_platform(load_settings()), model)
+    if as_json:
+        typer.echo(json.dumps(page, indent=2, default=str))
+        return
+    for title in ("metadata", "metrics"):
+        rows = [{"field": key, "value": _short(value)} for key, value in page[title].items()]
+        emit(rows, title=title, as_json=False, empty="nothing recorded")
+
+
+def _short(value: object, width: int = 90) -> str:
+    text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+@strategies_app.command("list")
+def strategies_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """List the strategies in force.
+
+    Example: `itb strategies list`
+    """
+    rows = [
+        {
+            "variant": item.variant,
+            "dialect": item.dialect,
+            "features": len(item.train_features),
+            "labels": ", ".join(item.labels),
+            "algos": ", ".join(algorithm.name for algorithm in item.algorithms),
+        }
+        for item in read_strategies(load_settings().strategies_dir)
+    ]
+    emit(rows, title="Strategies", as_json=as_json, empty="none")
+
+
+@strategies_app.command("check")
+def strategies_check(file: Annotated[Path, typer.Argument(help="A *.jsonc strategy file.")]) -> None:
+    """Check a strategy file; every problem is listed at once with its line and column.
+
+    Example: `itb strategies check my_strategies/scalper.jsonc`
+    """
+    strategy = read_strategy(file)
+    console.print(
+        f"{file}: ok. {len(strategy.train_features)} features, {len(strategy.labels)} labels, "
+        f"{len(strategy.algorithms)} algorithms, dialect {strategy.dialect}"
+    )
+    for name in strategy.unused:
+        console.print(f"  accepted, not used here: {name}")

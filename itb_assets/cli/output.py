@@ -1,0 +1,58 @@
+"""How the command line speaks: tables for people, JSON for machines, errors that say what to do.
+
+What is shown is computed elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+errors = Console(stderr=True)
+
+JsonOption = typer.Option("--json", help="Print JSON for a machine instead of a table.")
+
+
+def emit(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, empty: str) -> None:
+    """Print rows as a table or as a JSON list; say `empty` where there is none."""
+    if as_json:
+        typer.echo(json.dumps(list(rows), default=str, indent=2))
+        return
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    numeric = {name for name in rows[0] if all(isinstance(row[name], int | float) for row in rows)}
+    for name in rows[0]:
+        table.add_column(
+            name.replace("_", " "), justify="right" if name in numeric else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "-" if value is None else str(value)
+
+
+def fail(message: str, exit_code: int) -> None:
+    """Print an error and leave with its exit code."""
+    errors.print(f"[bold red]error:[/] {_escape(message)}", highlight=False)
+    raise typer.Exit(exit_code)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,61 @@
+"""The matrix that models are trained on: klines, features and labels side by side.
+
+What a label is belongs to `domain.labels`. Nothing on the way to a signal reads this asset.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import pandas as pd
+
+from itb_assets.errors import DataContractError
+from itb_assets.orchestration.assets.base import asset_in, market_asset
+from itb_assets.orchestration.partitions import market_of
+from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.updates import FrameUpdate, pending_work, rows_before, versions
+from itb_assets.storage.frames import StoredFrame
+
+
+@market_asset(
+    key=["labeled", "matrix"],
+    group="labeled",
+    kinds={"pandas"},
+    ins={"data": asset_in("processed", "data"), "features": asset_in("processed", "features")},
+)
+def matrix(
+    context: dg.AssetExecutionContext,
+    platform: dg.ResourceParam[Platform],
+    data: StoredFrame,
+    features: StoredFrame,
+) -> FrameUpdate:
+    """Klines, features and labels; a label is unknown until every kline of its horizon is there."""
+    market = market_of(context.partition_key)
+    plan = platform.labels
+    sources = {"processed/data": data, "processed/features": features}
+    digest = f"{platform.features.digest}+{plan.digest}"
+    work = pending_work(platform.stored(market, "labeled/matrix"), digest=digest, sources=sources)
+    if work.nothing:
+        return FrameUpdate(None, digest, versions(sources))
+    if work.from_time is None:
+        frame, page = _matrix(platform, data.read(), features.read())
+        return FrameUpdate(frame, digest, versions(sources), metadata=page)
+    from_time = rows_before(market, work.from_time, plan.horizon_rows)
+    since = rows_before(market, from_time, plan.lookback_rows)
+    frame, page = _matrix(platform, data.since(since), features.since(since))
+    frame = frame[frame["timestamp"] >= from_time].reset_index(drop=True)
+    return FrameUpdate(frame, digest, versions(sources), from_time=from_time, metadata=page)
+
+
+def _matrix(
+    platform: Platform, data: pd.DataFrame, features: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    if not data["timestamp"].equals(features["timestamp"]):
+        raise DataContractError(
+            f"processed/data has {len(data)} rows and processed/features {len(features)} on other times: "
+            "materialize processed/features again"
+        )
+    labels = platform.labels.compute(data)
+    columns = [features.drop(columns="timestamp"), labels.drop(columns="timestamp")]
+    frame = pd.concat([data, *columns], axis=1)
+    rates = {name: float(labels[name].mean()) for name in platform.labels.names if labels[name].notna().any()}
+    return frame, {"label_rates": rates, "labels_unknown": int(labels[platform.labels.names[0]].isna().sum())}

@@ -1,0 +1,117 @@
+"""Prediction assets: the scores of a variant's models, each row saying how it came about.
+
+How a row is scored belongs to `domain.training`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import dagster as dg
+import pandas as pd
+
+from itb_assets.domain.training import score_rows
+from itb_assets.orchestration.assets.base import asset_in, market_asset
+from itb_assets.orchestration.models import LoadedModel
+from itb_assets.orchestration.partitions import market_of
+from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.orchestration.updates import FrameUpdate, pending_work, versions
+from itb_assets.storage.frames import StoredFrame
+
+
+def prediction_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+    """Define one predictions asset per variant."""
+    return [_predictions(platform, strategy.variant) for strategy in platform.strategies]
+
+
+def _predictions(platform: Platform, variant: str) -> dg.AssetsDefinition:
+    names = [name for name in platform.model_names() if name.variant == variant]
+    ins = {name.score: asset_in(*name.key) for name in names}
+
+    @market_asset(
+        key=["predictions", variant],
+        group="predictions",
+        kinds={"pandas"},
+        ins=ins | {"features": asset_in("processed", "features")},
+        tags={"variant": variant},
+        description=(
+            f"Scores of the {variant} models: walk-forward scores (`out_of_sample`) up to the end of "
+            "training, scores of the final model (`live`) after it; never a score on a training row."
+        ),
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        platform: dg.ResourceParam[Platform],
+        features: StoredFrame,
+        **models: LoadedModel,
+    ) -> FrameUpdate:
+        return _update(platform, context, variant, features, {name: models[name.score] for name in names})
+
+    return predictions
+
+
+def _update(
+    platform: Platform,
+    context: dg.AssetExecutionContext,
+    variant: str,
+    features: StoredFrame,
+    models: Mapping[ModelName, LoadedModel],
+) -> FrameUpdate:
+    market, sources = market_of(context.partition_key), {"processed/features": features}
+    digest = hashlib.sha256("".join(model.sha256 for model in models.values()).encode()).hexdigest()
+    work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=digest, sources=sources)
+    if work.nothing:
+        return FrameUpdate(None, digest, versions(sources))
+    live_start = min(model.train_end for model in models.values())
+    from_time = work.from_time if work.from_time is not None and work.from_time >= live_start else None
+    rows = features.since(from_time or live_start)
+    scored = [_live(name, model, rows) for name, model in models.items()]
+    if from_time is None:
+        scored = [
+            pd.concat([_history(name, models[name]), live]) for name, live in zip(models, scored, strict=True)
+        ]
+    frame = _combine(scored)
+    counts = {str(sample): int(count) for sample, count in frame["sample"].value_counts().items()}
+    return FrameUpdate(
+        frame,
+        digest,
+        versions(sources),
+        from_time=from_time,
+        changed_from=from_time,
+        metadata={"samples": counts},
+    )
+
+
+def _live(name: ModelName, model: LoadedModel, rows: pd.DataFrame) -> pd.DataFrame:
+    unseen = rows[rows["timestamp"] >= model.train_end]
+    scores = score_rows(model.payload, features=model.features, frame=unseen)
+    return pd.DataFrame({"timestamp": unseen["timestamp"].to_numpy(), "sample": "live", name.score: scores})
+
+
+def _history(name: ModelName, model: LoadedModel) -> pd.DataFrame:
+    scores = model.scores()
+    return pd.DataFrame(
+        {
+            "timestamp": scores["timestamp"].to_numpy(),
+            "sample": "out_of_sample",
+            name.score: scores["score"].to_numpy(),
+        }
+    )
+
+
+def _combine(scored: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the models' scores side by side; a row with any out-of-sample score counts as out of sample."""
+    by_time = [frame.set_index(pd.DatetimeIndex(frame["timestamp"], tz="UTC")) for frame in scored]
+    index = by_time[0].index
+    for frame in by_time[1:]:
+        index = index.union(frame.index)
+    tested = pd.Series(data=False, index=index)
+    columns = {}
+    for frame in by_time:
+        tested |= (frame["sample"] == "out_of_sample").reindex(index, fill_value=False)
+        columns |= {
+            name: frame[name].reindex(index) for name in frame.columns if name not in ("timestamp", "sample")
+        }
+    sample = pd.Series("live", index=index).where(~tested, "out_of_sample")
+    return pd.DataFrame({"sample": sample, **columns}).rename_axis("timestamp").reset_index()

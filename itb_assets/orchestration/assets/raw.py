@@ -1,0 +1,145 @@
+"""Raw assets: klines as the exchange published them.
+
+Reading an exchange's format belongs to `sources`, what a kline must be to `domain.klines`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from itb_assets.domain.gaps import find_gaps, merge_catalogue
+from itb_assets.domain.klines import empty_klines, merge_klines
+from itb_assets.domain.markets import Market
+from itb_assets.errors import DataContractError, InputError
+from itb_assets.orchestration.assets.base import market_asset
+from itb_assets.orchestration.metadata import gap_table
+from itb_assets.orchestration.partitions import market_of
+from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.updates import FrameUpdate
+from itb_assets.sources.protocol import FetchReport
+from itb_assets.storage.catalogue import read_gaps, write_gaps
+from itb_assets.storage.frames import StoredFrame
+
+OVERLAP_ROWS = 5
+DIGEST = "klines"
+
+
+class KlinesConfig(dg.Config):
+    """Which part of a market's history to load; empty fields mean: go on from what is stored."""
+
+    start: str = Field(
+        "", description="first kline wanted, ISO time in UTC; empty: where the stored klines go on"
+    )
+    end: str = Field("", description="load klines before this ISO time; empty: up to now")
+    full_refresh: bool = Field(default=False, description="load everything from `start` again")
+    repair_gaps: bool = Field(default=False, description="ask again for the klines missing in between")
+
+
+@market_asset(key=["raw", "klines"], group="raw", kinds={"binance", "parquet"})
+def klines(
+    context: dg.AssetExecutionContext, config: KlinesConfig, platform: dg.ResourceParam[Platform]
+) -> FrameUpdate:
+    """Closed klines of one market, all 12 fields, loaded incrementally.
+
+    History comes from the exchange's public archive, checksums verified; the last days come from its REST
+    interface. Gaps are recorded in `raw/gaps.json` and never filled.
+    """
+    market = market_of(context.partition_key)
+    stored = None if config.full_refresh else platform.stored(market, "raw/klines")
+    start, end = _time(config.start, "start"), _time(config.end, "end") or pd.Timestamp(platform.clock())
+    if stored is not None and stored.last is not None:
+        platform.source.forget(market, _ms(stored.last))
+    fresh, report = empty_klines(), {}
+    for window in _windows(market, platform, stored, start, end, repair=config.repair_gaps):
+        batch = platform.source.fetch(market, _ms(window[0]), _ms(window[1]), progress=platform.progress)
+        fresh = merge_klines(fresh, batch.frame).frame
+        report[f"{window[0]:%Y-%m-%d %H:%M} to {window[1]:%Y-%m-%d %H:%M}"] = _summary(batch.report)
+    return _update(platform, market, stored, fresh, report)
+
+
+def _summary(report: FetchReport) -> dict[str, object]:
+    """Keep what says something: counts above zero and lists that are not empty."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(report).items()
+        if value
+    }
+
+
+def _update(
+    platform: Platform,
+    market: Market,
+    stored: StoredFrame | None,
+    fresh: pd.DataFrame,
+    report: dict[str, object],
+) -> FrameUpdate:
+    if stored is None and fresh.empty:
+        raise DataContractError(
+            f"{market}: no closed kline in the asked time, expected at least one: check start and end"
+        )
+    before = empty_klines() if stored is None else stored.read()
+    merged = merge_klines(before, fresh)
+    gaps = merge_catalogue(
+        read_gaps(platform.layout.gaps(market)),
+        find_gaps(merged.frame, market),
+        seen_at=pd.Timestamp(platform.clock()),
+    )
+    write_gaps(platform.layout.gaps(market), gaps)
+    missing = [gap for gap in gaps if gap.state == "open"]
+    page = {
+        "rows_new": merged.new_rows,
+        "rows_changed": merged.changed_rows,
+        "gaps": len(missing),
+        "missing_rows": sum(gap.missing_rows for gap in missing),
+        "gap_catalogue": gap_table(gaps),
+        "downloads": report,
+    }
+    if stored is not None and merged.changed_from is None:
+        return FrameUpdate(None, DIGEST, {}, metadata=page)
+    if stored is None:
+        return FrameUpdate(merged.frame, DIGEST, {}, metadata=page)
+    tail = merged.frame[merged.frame["timestamp"] >= merged.changed_from].reset_index(drop=True)
+    return FrameUpdate(tail, DIGEST, {}, from_time=merged.changed_from, metadata=page)
+
+
+def _windows(
+    market: Market,
+    platform: Platform,
+    stored: StoredFrame | None,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp,
+    *,
+    repair: bool,
+) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    if stored is None or stored.first is None or stored.last is None:
+        return [(start or pd.Timestamp(platform.settings.start), end)]
+    windows = []
+    if start is not None and start < stored.first:
+        windows.append((start, stored.first))
+    if repair:
+        gaps = find_gaps(stored.read(), market)
+        windows += [(gap.first_missing, gap.last_missing + market.freq_delta) for gap in gaps]
+    resume = stored.last - OVERLAP_ROWS * market.freq_delta
+    if end > resume:
+        windows.append((resume, end))
+    return windows
+
+
+def _time(text: str, name: str) -> pd.Timestamp | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{name} {text!r} is not a time: expected ISO, such as 2024-07-01T12:00") from None
+    stamp = pd.Timestamp(time)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def _ms(time: pd.Timestamp) -> int:
+    return time.value // 1_000_000

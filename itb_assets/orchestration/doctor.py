@@ -1,0 +1,129 @@
+"""Asks everything that a deployment needs whether it is there, and says what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from itb_assets.errors import ItbError
+from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.instance import embedded_server
+from itb_assets.settings import Settings
+
+TIMEOUT_S = 5
+LOW_DISK_GB = 5
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing looked at: `ok`, `missing` or `set`/`not set`, and what to do about it."""
+
+    what: str
+    state: str
+    found: str
+    ok: bool = True
+
+
+def diagnose(settings: Settings) -> Iterator[Diagnosis]:
+    """Look at settings, data root, strategies, database and exchange; never raise for what is missing."""
+    yield from _settings(settings)
+    for what, look in (
+        ("data root", _data_root),
+        ("strategies", _strategies),
+        ("database", _database),
+        ("exchange", _exchange),
+        ("archive", _archive),
+    ):
+        yield _asked(what, look, settings)
+
+
+def _asked(what: str, look: Callable[[Settings], str], settings: Settings) -> Diagnosis:
+    try:
+        return Diagnosis(what, "ok", look(settings))
+    except (ItbError, OSError, requests.RequestException, SQLAlchemyError) as error:
+        return Diagnosis(what, "missing", _first_line(error), ok=False)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, SQLAlchemyError):
+        return f"the database does not answer ({type(error).__name__}): check ITB_DATABASE_URL"
+    if isinstance(error, requests.RequestException):
+        return f"no answer ({type(error).__name__}): check the address and the network"
+    return str(error)
+
+
+def _settings(settings: Settings) -> Iterator[Diagnosis]:
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        secret = "SecretStr" in str(field.annotation)
+        if secret:
+            yield Diagnosis(f"ITB_{name.upper()}", "set" if value else "not set", "secret, not shown")
+            continue
+        state = "default" if value == field.default else "set"
+        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        yield Diagnosis(f"ITB_{name.upper()}", state, shown)
+
+
+def _data_root(settings: Settings) -> str:
+    root = settings.data_root
+    existing = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        raise OSError(f"{existing} cannot be written: choose another ITB_DATA_ROOT or change its owner")
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    if free_gb < LOW_DISK_GB:
+        raise OSError(
+            f"{existing} has {free_gb:.1f} GB free, less than {LOW_DISK_GB}: free space or move ITB_DATA_ROOT"
+        )
+    return f"{root} is writable, {free_gb:.0f} GB free" + (
+        "" if root.exists() else " (made by the first run)"
+    )
+
+
+def _strategies(settings: Settings) -> str:
+    platform = build_platform(settings)
+    variants = ", ".join(strategy.variant for strategy in platform.strategies)
+    return f"{variants}: {len(platform.features.names)} features, {len(platform.labels.names)} labels"
+
+
+def _database(settings: Settings) -> str:
+    if settings.storage_phase == "files":
+        return "none: ITB_STORAGE_PHASE is files"
+    if settings.database_url is None:
+        return f"embedded PostgreSQL, {embedded_server(settings).status()}; started when needed"
+    return f"answers: {_server_version(settings.database_url)}"
+
+
+def _server_version(url: SecretStr) -> str:
+    engine = create_engine(url.get_secret_value(), connect_args={"connect_timeout": TIMEOUT_S})
+    try:
+        with engine.connect() as connection:
+            return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
+    finally:
+        engine.dispose()
+
+
+def _exchange(settings: Settings) -> str:
+    answer = requests.get(f"{settings.binance_url}/api/v3/time", timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    return f"{settings.binance_url} answers"
+
+
+def _archive(settings: Settings) -> str:
+    base = settings.binance_archive
+    folder = Path(base.removeprefix("file://"))
+    if not base.startswith(("http://", "https://")):
+        if not (folder / "data").is_dir():
+            raise OSError(
+                f"{folder} holds no folder `data`: point ITB_BINANCE_ARCHIVE at the folder above `data/spot`"
+            )
+        return f"{folder} is a folder of recorded archives"
+    status = requests.head(base, timeout=TIMEOUT_S, allow_redirects=True).status_code
+    return f"{base} answers ({status})"

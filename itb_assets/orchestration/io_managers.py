@@ -1,0 +1,126 @@
+"""IO managers: frames and models in and out, files and database as one step.
+
+What is computed does not belong here, nor how a file or a table is written: that is storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from itb_assets.domain.markets import Market
+from itb_assets.errors import StorageError
+from itb_assets.orchestration.failures import as_failures
+from itb_assets.orchestration.metadata import frame_metadata
+from itb_assets.orchestration.models import LoadedModel, ModelUpdate, load_model
+from itb_assets.orchestration.partitions import market_of
+from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.orchestration.updates import FrameUpdate
+from itb_assets.storage.frames import Record, StoredFrame
+from itb_assets.storage.locks import market_lock
+from itb_assets.storage.manifest import FrameManifest
+
+
+def _market(context: dg.InputContext | dg.OutputContext) -> Market:
+    keys = list(context.asset_partition_keys)
+    if len(keys) != 1:
+        raise StorageError(
+            f"a run writes one market at a time, found {len(keys)} partitions: start one run each"
+        )
+    return market_of(keys[0])
+
+
+class FrameIOManager(dg.IOManager):
+    """Stores a FrameUpdate, hands out a StoredFrame that reads only what is asked of it."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Keep the stores to write to."""
+        self._platform = platform
+
+    def handle_output(self, context: dg.OutputContext, obj: FrameUpdate) -> None:
+        """Write the rows to file and table, or record that nothing changed."""
+        with as_failures():
+            market = _market(context)
+            asset = "/".join(context.asset_key.path)
+            manifest = self._write(context, market, asset, obj)
+            path = self._platform.frame_path(market, asset)
+            context.add_output_metadata(frame_metadata(manifest, path) | dict(obj.metadata))
+
+    def _write(
+        self, context: dg.OutputContext, market: Market, asset: str, update: FrameUpdate
+    ) -> FrameManifest:
+        frames = self._platform.frames
+        path = self._platform.frame_path(market, asset)
+        with market_lock(self._platform.layout.market_lock(market), wait_s=60):
+            if update.frame is None:
+                return frames.open(path).manifest
+            record = Record(
+                asset=asset,
+                symbol=market.symbol,
+                freq=market.freq,
+                digest=update.digest,
+                sources=dict(update.sources),
+                run_id=context.run_id,
+                written_at=self._platform.clock(),
+            )
+            before_commit = self._table_write(market, asset, update)
+            if update.from_time is None:
+                return frames.write(path, update.frame, record=record, before_commit=before_commit)
+            return frames.splice(
+                path, update.frame, record=record, from_time=update.from_time, before_commit=before_commit
+            )
+
+    def _table_write(
+        self, market: Market, asset: str, update: FrameUpdate
+    ) -> Callable[[FrameManifest], None] | None:
+        database = self._platform.database
+        frame = update.frame
+        if database is None or frame is None or not database.keeps(asset):
+            return None
+        return lambda manifest: database.replace(
+            asset, market, frame, from_time=update.from_time, manifest=manifest
+        )
+
+    def load_input(self, context: dg.InputContext) -> StoredFrame:
+        """Return a lazy handle on what is stored."""
+        with as_failures():
+            asset = "/".join(context.asset_key.path)
+            market = _market(context)
+            stored = self._platform.stored(market, asset)
+            if stored is None:
+                raise StorageError(f"{asset} of {market} is not there yet: materialize it first")
+            return stored
+
+
+class ModelIOManager(dg.IOManager):
+    """Stores a ModelUpdate as a folder, hands out a StoredModel checked before it is unpickled."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Keep the stores to write to."""
+        self._platform = platform
+
+    def handle_output(self, context: dg.OutputContext, obj: ModelUpdate) -> None:
+        """Write model, metadata, metrics and out-of-sample scores as one folder."""
+        with as_failures():
+            market = _market(context)
+            folder = self._platform.layout.model_dir(market, obj.name.variant, obj.name.algo, obj.name.label)
+            if obj.trained is not None:
+                with market_lock(self._platform.layout.market_lock(market), wait_s=60):
+                    self._platform.models.save(
+                        folder,
+                        payload=obj.trained.payload,
+                        metadata=dict(obj.metadata),
+                        metrics=dict(obj.metrics),
+                        scores=obj.trained.scores,
+                    )
+            output: dict[str, Any] = {"path": dg.MetadataValue.path(str(folder)), **obj.page}
+            context.add_output_metadata(output)
+
+    def load_input(self, context: dg.InputContext) -> LoadedModel:
+        """Return the model after its digest, signature and address were checked."""
+        with as_failures():
+            market = _market(context)
+            _, variant, algo, label = context.asset_key.path
+            return load_model(self._platform, market, ModelName(variant, algo, label))

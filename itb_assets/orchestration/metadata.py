@@ -1,0 +1,83 @@
+"""What a person wants to see on an asset's page: rows, times, gaps, files and plots.
+
+Drawing belongs to `observability.plots`; the numbers belong to whoever computed them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from itb_assets.domain.gaps import Gap
+from itb_assets.storage.manifest import FrameManifest
+
+_COLUMN_TYPES = {
+    "datetime64[ns, UTC]": "timestamp",
+    "float64": "double",
+    "int64": "bigint",
+    "boolean": "boolean",
+    "str": "text",
+}
+
+
+def frame_metadata(manifest: FrameManifest, path: Path) -> dict[str, Any]:
+    """Describe a stored frame: where it is, how much there is, from when to when."""
+    return {
+        "dagster/row_count": manifest.rows,
+        "dagster/uri": str(path),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(name, type=_COLUMN_TYPES.get(dtype, dtype))
+                for name, dtype in manifest.columns.items()
+            ]
+        ),
+        "first": _time(manifest.first),
+        "last": _time(manifest.last),
+        "size_mb": round(manifest.bytes / 1e6, 2),
+        "version": manifest.version,
+        "sha256": manifest.sha256,
+    }
+
+
+def _time(time: pd.Timestamp | None) -> str:
+    return "none" if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
+    """Embed a PNG in an asset's page."""
+    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Show a few rows as a Markdown table; an empty sequence says so."""
+    if not rows:
+        return dg.MetadataValue.md("none")
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines += ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def gap_table(gaps: Sequence[Gap], limit: int = 20) -> dg.MarkdownMetadataValue:
+    """Show the newest gaps of a market."""
+    return table(
+        [
+            {
+                "first missing": _time(gap.first_missing),
+                "last missing": _time(gap.last_missing),
+                "rows": gap.missing_rows,
+                "reason": gap.reason,
+                "state": gap.state,
+            }
+            for gap in sorted(gaps, key=lambda gap: gap.first_missing, reverse=True)[:limit]
+        ]
+    )

@@ -1,0 +1,188 @@
+"""Training a market's model: what is handed to the model IO manager and shown on the asset's page.
+
+How a model is fitted and judged belongs to `domain.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from itb_assets.domain.markets import Market
+from itb_assets.domain.training import TrainedModel, train_model
+from itb_assets.observability.plots import feature_importance, score_calibration, walk_forward_auc
+from itb_assets.orchestration.metadata import picture, table
+from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.models import StoredModel
+
+LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "pandas", "ta-lib")
+
+
+@dataclass(frozen=True)
+class ModelUpdate:
+    """A trained model with its metadata, its metrics and what its page shows."""
+
+    name: ModelName
+    trained: TrainedModel | None
+    metadata: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    page: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A stored model that passed its checks, and what its metadata says about using it."""
+
+    stored: StoredModel
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """What scores rows."""
+        return self.stored.payload
+
+    @property
+    def features(self) -> list[str]:
+        """Features in the order the model was fitted with."""
+        return list(self.stored.metadata["features"])
+
+    @property
+    def train_end(self) -> pd.Timestamp:
+        """First row after the final fit: from here on no row was trained on."""
+        return pd.Timestamp(self.stored.metadata["train_end"])
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the model file."""
+        return str(self.stored.metadata["sha256"])
+
+    def scores(self) -> pd.DataFrame:
+        """Return the walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
+        return self.stored.scores()
+
+
+def load_model(platform: Platform, market: Market, name: ModelName) -> LoadedModel:
+    """Load a model and refuse one that was made for another market, variant, algo or label."""
+    folder = platform.layout.model_dir(market, name.variant, name.algo, name.label)
+    expect = {"symbol": market.symbol, "freq": market.freq, **asdict(name)}
+    return LoadedModel(platform.models.load(folder, expect=expect))
+
+
+def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFrame) -> ModelUpdate:
+    """Fit, judge out of sample, and describe one model of one market."""
+    strategy, algorithm = platform.strategy(name.variant), platform.algorithm(name)
+    columns = ["timestamp", *strategy.train_features, name.label]
+    frame = (
+        matrix.read(columns)
+        if strategy.train_length is None
+        else matrix.tail(_rows_needed(platform, name), columns)
+    )
+    trained = train_model(
+        frame,
+        features=strategy.train_features,
+        label=name.label,
+        algorithm=algorithm,
+        walk_forward=strategy.walk_forward,
+        label_horizon=strategy.label_horizon,
+        label_horizon_rows=platform.labels.horizon_rows,
+        train_length=strategy.train_length,
+        seed=platform.settings.seed,
+        threads=platform.settings.threads,
+    )
+    metadata = _metadata(platform, market, name, matrix, trained)
+    metrics = trained.metrics_json()
+    return ModelUpdate(name, trained, metadata, metrics, _page(trained))
+
+
+def _rows_needed(platform: Platform, name: ModelName) -> int:
+    strategy = platform.strategy(name.variant)
+    evaluated = strategy.walk_forward.folds * strategy.walk_forward.window_rows
+    purge = strategy.label_horizon + platform.labels.horizon_rows
+    return (strategy.train_length or 0) + evaluated + 2 * purge
+
+
+def _metadata(
+    platform: Platform, market: Market, name: ModelName, matrix: StoredFrame, trained: TrainedModel
+) -> dict[str, Any]:
+    strategy, algorithm = platform.strategy(name.variant), platform.algorithm(name)
+    return {
+        "symbol": market.symbol,
+        "freq": market.freq,
+        "variant": name.variant,
+        "algo": name.algo,
+        "label": name.label,
+        "features": list(trained.features),
+        "feature_definitions": {item: platform.features.definitions[item] for item in trained.features},
+        "label_definition": platform.labels.definitions[name.label],
+        "dialect": platform.dialect,
+        "hyperparameters": {
+            "algo": algorithm.algo,
+            "params": dict(algorithm.params),
+            "train": dict(algorithm.train),
+        },
+        "seed": trained.seed,
+        "train_start": trained.train_start.isoformat(),
+        "train_end": trained.train_end.isoformat(),
+        "train_rows": trained.n_train_rows,
+        "positive_rows": trained.n_positive,
+        "purge_rows": trained.purge_rows,
+        "training_digest": platform.training_digest(name),
+        "data_fingerprint": matrix.manifest.sha256,
+        "data_rows": matrix.manifest.rows,
+        "strategy_digest": strategy.digest,
+        "trained_at": platform.clock().isoformat(),
+        "code_version": version("itb-assets"),
+        "libraries": {library: version(library) for library in LIBRARIES},
+    }
+
+
+def _page(trained: TrainedModel) -> dict[str, Any]:
+    overall = trained.metrics
+    labels = [f"{fold.score_start:%Y-%m-%d}" for fold in trained.folds]
+    aucs = [fold.metrics.auc for fold in trained.folds]
+    scores = trained.scores
+    return {
+        "auc": overall.auc,
+        "average_precision": overall.average_precision,
+        "brier": overall.brier,
+        "win_rate": "too few signals" if overall.win_rate is None else overall.win_rate,
+        "base_rate": overall.base_rate,
+        "out_of_sample_rows": overall.rows,
+        "train_rows": trained.n_train_rows,
+        "trained_until": f"{trained.train_end:%Y-%m-%d %H:%M} UTC",
+        "walk_forward": table(
+            [
+                {
+                    "window": start,
+                    "rows": fold.metrics.rows,
+                    "auc": fold.metrics.auc,
+                    "base rate": fold.metrics.base_rate,
+                }
+                for start, fold in zip(labels, trained.folds, strict=True)
+            ]
+        ),
+        "walk_forward_auc": picture(
+            walk_forward_auc(list(zip(labels, aucs, strict=True)), overall.auc), "walk-forward AUC"
+        ),
+        "calibration": picture(score_calibration(scores["score"], scores["outcome"]), "score calibration"),
+        "importance": picture(
+            feature_importance(list(trained.importance), list(trained.importance.values())),
+            "feature importance",
+        ),
+    }
+
+
+def needs_training(platform: Platform, market: Market, name: ModelName) -> bool:
+    """Tell whether a model is missing or was made under another definition."""
+    metadata = platform.models.peek(platform.layout.model_dir(market, name.variant, name.algo, name.label))
+    return metadata is None or metadata.get("training_digest") != platform.training_digest(name)
+
+
+def model_keys(platform: Platform) -> list[dg.AssetKey]:
+    """Return the asset key of every model."""
+    return [dg.AssetKey(name.key) for name in platform.model_names()]

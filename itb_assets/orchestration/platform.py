@@ -1,0 +1,187 @@
+"""What every asset is handed: settings, strategies, stores and the exchange, opened once a process.
+
+It assembles the rooms below; no rule of the domain and no SQL belongs here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from itb_assets.domain.features import FeaturePlan, compile_features
+from itb_assets.domain.features import output_names as feature_names
+from itb_assets.domain.labels import LabelPlan, compile_labels
+from itb_assets.domain.labels import output_names as label_names
+from itb_assets.domain.markets import Market
+from itb_assets.domain.specs import AlgorithmSpec, Dialect, GeneratorSpec
+from itb_assets.domain.strategy import Strategy, check_strategies
+from itb_assets.errors import ConfigError
+from itb_assets.settings import Settings
+from itb_assets.sources.history import HistorySource, open_history
+from itb_assets.sources.protocol import Progress
+from itb_assets.storage.database import SqlStore
+from itb_assets.storage.frames import FrameStore, StoredFrame
+from itb_assets.storage.layout import Layout
+from itb_assets.storage.models import ModelStore
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """Address of a model within a market."""
+
+    variant: str
+    algo: str
+    label: str
+
+    @property
+    def score(self) -> str:
+        """Name of its score column."""
+        return f"{self.label}_{self.algo}"
+
+    @property
+    def key(self) -> list[str]:
+        """Asset key of its artifact."""
+        return ["models", self.variant, self.algo, self.label]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Settings and strategies, and the stores and sources they lead to."""
+
+    settings: Settings
+    strategies: tuple[Strategy, ...]
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    progress: Progress | None = None
+    watch: Callable[[Market, str], None] | None = None
+    """Told the market and the asset whenever one begins to be computed."""
+
+    def __post_init__(self) -> None:
+        """Refuse strategies that define one name in two ways."""
+        check_strategies(self.strategies)
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """The one dialect of this data root."""
+        dialects: set[Dialect] = {strategy.dialect for strategy in self.strategies}
+        if self.settings.dialect is not None:
+            return self.settings.dialect
+        if len(dialects) > 1:
+            names = ", ".join(f"{item.variant}: {item.dialect}" for item in self.strategies)
+            raise ConfigError([f"strategies of two dialects share one data root ({names}): set ITB_DIALECT"])
+        return dialects.pop() if dialects else "causal"
+
+    @cached_property
+    def features(self) -> FeaturePlan:
+        """Every feature of every strategy, each computed once."""
+        specs = [spec for strategy in self.strategies for spec in strategy.feature_sets]
+        return compile_features(_distinct(specs, feature_names), dialect=self.dialect)
+
+    @cached_property
+    def labels(self) -> LabelPlan:
+        """Every label of every strategy, each computed once."""
+        specs = [spec for strategy in self.strategies for spec in strategy.label_sets]
+        return compile_labels(_distinct(specs, label_names), dialect=self.dialect)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where things lie."""
+        return Layout(self.settings.data_root, processed_format=self.settings.processed_format)
+
+    @cached_property
+    def frames(self) -> FrameStore:
+        """Frames on disk."""
+        return FrameStore()
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """Model folders on disk."""
+        key = self.settings.model_signing_key
+        return ModelStore(signing_key=key.get_secret_value().encode() if key else None)
+
+    @cached_property
+    def source(self) -> HistorySource:
+        """The exchange: its archive and its REST interface."""
+        return open_history(
+            rest_url=self.settings.binance_url,
+            archive_url=self.settings.binance_archive,
+            cache_dir=self.layout.cache_dir,
+            parallel=self.settings.parallel_downloads,
+        )
+
+    @cached_property
+    def database(self) -> SqlStore | None:
+        """The tables, or None in storage phase `files`."""
+        if self.settings.storage_phase == "files" or self.settings.database_url is None:
+            return None
+        return SqlStore(self.settings.database_url.get_secret_value())
+
+    def frame_path(self, market: Market, asset: str) -> Path:
+        """Return where an asset such as `processed/features` of a market lies."""
+        stage, _, name = asset.partition("/")
+        by_variant = {"predictions": self.layout.predictions, "signals": self.layout.signals}
+        if stage in by_variant:
+            return by_variant[stage](market, name)
+        paths = {
+            "raw/klines": self.layout.klines,
+            "processed/data": self.layout.data,
+            "processed/features": self.layout.features,
+            "labeled/matrix": self.layout.matrix,
+        }
+        return paths[asset](market)
+
+    def stored(self, market: Market, asset: str) -> StoredFrame | None:
+        """Return a handle on what is stored of an asset such as `processed/features`, or None."""
+        path = self.frame_path(market, asset)
+        return self.frames.open(path) if path.exists() else None
+
+    def model_names(self) -> tuple[ModelName, ...]:
+        """Name every model that the strategies ask for."""
+        return tuple(
+            ModelName(strategy.variant, algorithm.name, label)
+            for strategy in self.strategies
+            for algorithm in strategy.algorithms
+            for label in strategy.labels
+        )
+
+    def strategy(self, variant: str) -> Strategy:
+        """Return the strategy of a variant."""
+        return next(item for item in self.strategies if item.variant == variant)
+
+    def algorithm(self, name: ModelName) -> AlgorithmSpec:
+        """Return the algorithm entry behind a model."""
+        return next(item for item in self.strategy(name.variant).algorithms if item.name == name.algo)
+
+    def training_digest(self, name: ModelName) -> str:
+        """Digest of everything but data that decides how a model comes out."""
+        strategy = self.strategy(name.variant)
+        parts = (
+            self.algorithm(name),
+            name,
+            strategy.train_features,
+            [self.features.definitions[feature] for feature in strategy.train_features],
+            self.labels.definitions[name.label],
+            strategy.label_horizon,
+            strategy.train_length,
+            strategy.walk_forward,
+            self.dialect,
+            self.settings.seed,
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _distinct(
+    specs: Sequence[GeneratorSpec], output_names: Callable[[GeneratorSpec], tuple[str, ...]]
+) -> list[GeneratorSpec]:
+    """Leave out what an earlier strategy already makes; that both define it alike was checked before."""
+    made: set[str] = set()
+    kept = []
+    for spec in specs:
+        names = set(output_names(spec))
+        if not names <= made:
+            kept.append(spec)
+        made |= names
+    return kept

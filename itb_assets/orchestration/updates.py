@@ -1,0 +1,67 @@
+"""How much of a dataset has to be computed again, and the result handed to the IO manager.
+
+The arithmetic of reach (lookback, horizon) belongs to the assets that know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from itb_assets.domain.markets import Market
+from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.manifest import EVERYTHING
+
+
+@dataclass(frozen=True)
+class FrameUpdate:
+    """Rows that replace everything stored from `from_time` on; `from_time` None replaces the whole dataset.
+
+    `digest` names the definition that made the rows, `sources` the version of each dataset they were
+    made from. `frame` None means that nothing changed upstream and nothing is to be written.
+    """
+
+    frame: pd.DataFrame | None
+    digest: str
+    sources: Mapping[str, int]
+    from_time: pd.Timestamp | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an asset has to do: nothing, everything, or the rows from a time on."""
+
+    nothing: bool = False
+    from_time: pd.Timestamp | None = None
+
+
+def pending_work(previous: StoredFrame | None, *, digest: str, sources: Mapping[str, StoredFrame]) -> Work:
+    """Compare what is stored with what it was made from.
+
+    Returns the earliest time at which any source changed since it was last consumed.
+    """
+    if previous is None or previous.manifest.digest != digest:
+        return Work()
+    changes = []
+    for name, source in sources.items():
+        consumed = previous.manifest.sources.get(name)
+        changed = EVERYTHING if consumed is None else source.manifest.changed_since(consumed)
+        if changed == EVERYTHING:
+            return Work()
+        if changed is not None:
+            changes.append(changed)
+    return Work(from_time=min(changes)) if changes else Work(nothing=True)
+
+
+def versions(sources: Mapping[str, StoredFrame]) -> dict[str, int]:
+    """Return the version of each source, as it is recorded with what is made from it."""
+    return {name: source.manifest.version for name, source in sources.items()}
+
+
+def rows_before(market: Market, time: pd.Timestamp, rows: int) -> pd.Timestamp:
+    """Return the open time `rows` klines before `time`."""
+    return time - rows * market.freq_delta
