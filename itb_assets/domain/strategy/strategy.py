@@ -1,0 +1,40 @@
+"""A strategy as a value: what its file asks for, frozen, with nothing left to look up in the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from itb_assets.domain.specs import AlgorithmSpec, Dialect, GeneratorSpec, WalkForwardSpec
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One variant: how its features, labels, models and signals are made."""
+
+    variant: str
+    origin: str
+    """The file it was read from."""
+    digest: str
+    """sha256 of the file's text."""
+    description: str
+    dialect: Dialect
+    feature_sets: tuple[GeneratorSpec, ...]
+    label_sets: tuple[GeneratorSpec, ...]
+    signal_sets: tuple[GeneratorSpec, ...]
+    train_features: tuple[str, ...]
+    """Features in the order the models take them."""
+    labels: tuple[str, ...]
+    algorithms: tuple[AlgorithmSpec, ...]
+    label_horizon: int
+    """Rows at the end that no model is trained on, because their labels may still change."""
+    features_horizon: int
+    train_length: int | None
+    """Most rows a model is trained on; None means all."""
+    walk_forward: WalkForwardSpec
+    unused: tuple[str, ...] = ()
+    """Keys that were accepted and have no effect here, each as `line:column key`."""
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the score columns: every label with every algorithm."""
+        return tuple(f"{label}_{algorithm.name}" for label in self.labels for algorithm in self.algorithms)
