@@ -139,7 +139,7 @@ def load_lgbm(payload: Mapping[str, Any]) -> LgbmModel:
     n_features = payload_field(payload, "n_features", int)
     _check_model_text(text)
     try:
-        booster = lightgbm.Booster(params={"verbosity": -1}, model_str=text)
+        booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise ModelRejected(f"LightGBM cannot read the model text: {error}; train again") from error
     if booster.num_feature() != n_features:
