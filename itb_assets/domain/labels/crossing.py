@@ -24,7 +24,7 @@ from itb_assets.domain.generator_config import (
     read_config,
 )
 from itb_assets.domain.labels.group import Bools, Floats, LabelValues, Prices
-from itb_assets.domain.labels.kernel import Lines, first_touch
+from itb_assets.domain.labels.kernel import Lines, first_touches
 from itb_assets.domain.specs import Dialect, GeneratorSpec
 
 _COLUMN_COUNT = 3  # close, high, low
@@ -135,16 +135,16 @@ class CrossingGroup:
         """Return every label of the group over all rows of `prices`."""
         columns = (self.close, self.ahead, self.behind)
         close, ahead, behind = map(prices.column, columns)
-        results = {}
-        for label in self.labels:
-            reached, tie = first_touch(close, ahead, behind, label.lines, self.horizon_rows)
-            if dialect == "causal":
-                unknown = prices.unknown(columns, horizon=self.horizon_rows)
-                results[label.name] = _causal(reached, tie, unknown)
-            else:
-                _legacy_gaps(close, ahead, behind, label.lines, self.horizon_rows, reached)
-                results[label.name] = LabelValues(reached)
-        return results
+        lines = [label.lines for label in self.labels]
+        reached, ties = first_touches(close, ahead, behind, lines, self.horizon_rows)
+        if dialect == "causal":
+            unknown = prices.unknown(columns, horizon=self.horizon_rows)
+            results = zip(reached, ties, strict=True)
+            return dict(zip(self.names, (_causal(*result, unknown) for result in results), strict=True))
+        if any(map(prices.has_missing, columns)):
+            for values, pair in zip(reached, lines, strict=True):
+                _legacy_gaps(close, ahead, behind, pair, self.horizon_rows, values)
+        return dict(zip(self.names, map(LabelValues, reached), strict=True))
 
 
 def parse_crossing(spec: GeneratorSpec) -> CrossingGroup:
@@ -189,9 +189,9 @@ def _legacy_gaps(
     way, which NaN never does; and it answers only where horizon // 2 closes of the window are present.
     """
     rows = len(close) - horizon
-    absent = np.isnan(close)
-    if rows <= 0 or not (absent.any() or np.isnan(ahead).any() or np.isnan(behind).any()):
+    if rows <= 0:
         return
+    absent = np.isnan(close)
     doubtful = absent[:rows] | np.isnan(ahead[1 : rows + 1]) | np.isnan(behind[1 : rows + 1])
     affected = np.flatnonzero(doubtful)
     chunk = max(_CHUNK_CELLS // horizon, 1)

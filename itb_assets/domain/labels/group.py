@@ -5,7 +5,7 @@ How a label is decided does not belong here: that is `crossing`, `highlow` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -90,27 +90,39 @@ class Prices:
             self._values[name] = self.data[name].to_numpy(dtype=np.float64)
         return self._values[name]
 
+    def has_missing(self, name: str) -> bool:
+        """Tell whether any row of a column is missing."""
+        return _has_nan(self.column(name))
+
     def unknown(self, names: tuple[str, ...], *, horizon: int, lookback: int = 0) -> Bools:
-        """Mark each row t unless all of rows t-lookback to t+horizon exist and hold all of these columns."""
+        """Mark each row t unless all of rows t-lookback to t+horizon exist and hold all of these columns.
+
+        The array is shared by all who ask for the same window, and read-only for that reason.
+        """
         key = (frozenset(names), horizon, lookback)
         if key not in self._unknown:
-            missing = np.isnan(self.column(names[0]))
-            for name in names[1:]:
-                missing |= np.isnan(self.column(name))
-            self._unknown[key] = _near_missing(missing, horizon, lookback)
-        return self._unknown[key].copy()
+            unknown = _near_missing([self.column(name) for name in names], horizon, lookback)
+            unknown.flags.writeable = False
+            self._unknown[key] = unknown
+        return self._unknown[key]
 
 
-def _near_missing(missing: Bools, horizon: int, lookback: int) -> Bools:
-    """Mark each row whose window t-lookback..t+horizon leaves the frame or holds a missing row."""
-    rows = len(missing)
+def _has_nan(values: Floats) -> bool:
+    """Tell whether any value is NaN: then, and only then unless infinities cancel, their sum is."""
+    return bool(np.isnan(values.sum()))
+
+
+def _near_missing(columns: Sequence[Floats], horizon: int, lookback: int) -> Bools:
+    """Mark each row whose window t-lookback..t+horizon leaves the frame or holds a missing value."""
+    rows = len(columns[0])
     unknown = np.ones(rows, dtype=np.bool_)
     first, last = lookback, rows - horizon  # the window of rows [first, last) lies inside the frame
     if first >= last:
         return unknown
-    if not missing.any():
+    if not any(map(_has_nan, columns)):
         unknown[first:last] = False
         return unknown
+    missing = np.logical_or.reduce([np.isnan(column) for column in columns])
     seen = np.concatenate(([0], np.cumsum(missing)))
     unknown[first:last] = seen[first + horizon + 1 : last + horizon + 1] > seen[: last - first]
     return unknown

@@ -5,6 +5,7 @@ Only numbers here: what the lines mean and what a missing kline means belongs to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from itb_assets.domain.labels.group import Bools, Floats
 
 _BLOCK_ROWS = 65_536  # five float64 blocks of this length stay in a 3 MB cache
-_SPARSE_SHARE = 0.05  # below this share of undecided rows, gathering them beats sweeping all of them
+_SPARSE_SHARE = 0.05  # below this share of undecided rows, gathering them beats sweeping all of them,
+_SPARSE_STEPS = 8  # provided at least this many later rows remain to be looked at
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,23 @@ class Lines:
         return self.target > 1.0
 
 
-def first_touch(
-    reference: Floats, ahead: Floats, behind: Floats, lines: Lines, horizon: int
+def first_touches(
+    reference: Floats, ahead: Floats, behind: Floats, lines: Sequence[Lines], horizon: int
 ) -> tuple[Bools, Bools]:
-    """Return (reached, tie) for each row t over rows t+1 to t+horizon.
+    """Return (reached, tie), each of shape (lines, rows), for each row t over rows t+1 to t+horizon.
 
     `reached`: `ahead` goes strictly beyond `reference[t] * target` in a row before which `behind` never
     went strictly beyond `reference[t] * stop`. `tie`: both happened for the first time in that same row, so
     `reached` holds there too. The last `horizon` rows are False. NaN never touches anything.
     """
+    # One array for all results: large enough for huge pages, where one page fault costs as little as any.
+    reached, tie = np.zeros((2, len(lines), len(reference)), dtype=np.bool_)
     rows = max(len(reference) - horizon, 0)
-    reached = np.zeros(len(reference), dtype=np.bool_)
-    tie = np.zeros(len(reference), dtype=np.bool_)
     for start in range(0, rows, _BLOCK_ROWS):
         block = slice(start, min(start + _BLOCK_ROWS, rows))
-        _touch_block(reference, ahead, behind, lines, horizon, block, (reached[block], tie[block]))
+        for number, pair in enumerate(lines):
+            out = (reached[number, block], tie[number, block])
+            _touch_block(reference, ahead, behind, pair, horizon, block, out)
     return reached, tie
 
 
@@ -62,8 +66,9 @@ def _touch_block(
     beyond, against = (np.greater, np.less) if lines.upwards else (np.less, np.greater)
     undecided = np.ones(len(target), dtype=np.bool_)
     hit, stopped = np.empty_like(undecided), np.empty_like(undecided)
+    sparse_rows = int(_SPARSE_SHARE * len(undecided))
     for step in range(1, horizon + 1):
-        if np.count_nonzero(undecided) < _SPARSE_SHARE * len(undecided):
+        if horizon - step >= _SPARSE_STEPS and np.count_nonzero(undecided) < sparse_rows:
             rows = np.flatnonzero(undecided)
             _touch_rows(
                 (ahead[block.start :], behind[block.start :]),
@@ -76,11 +81,12 @@ def _touch_block(
         beyond(ahead[block.start + step : block.stop + step], target, out=hit)
         against(behind[block.start + step : block.stop + step], stop, out=stopped)
         np.logical_and(hit, undecided, out=hit)
-        np.logical_or(reached, hit, out=reached)
         np.greater(undecided, stopped, out=undecided)
-        np.logical_and(hit, stopped, out=stopped)
-        np.logical_or(tie, stopped, out=tie)
-        np.greater(undecided, hit, out=undecided)
+        if np.count_nonzero(hit):
+            np.logical_or(reached, hit, out=reached)
+            np.logical_and(hit, stopped, out=stopped)
+            np.logical_or(tie, stopped, out=tie)
+            np.greater(undecided, hit, out=undecided)
 
 
 def _touch_rows(

@@ -74,18 +74,20 @@ class LabelPlan:
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Return `timestamp` and every column of the plan for every row of a data frame.
 
-        Columns are pandas `boolean`, NA where unknown; the legacy dialect knows no NA. `data` is on the
-        full grid with a missing kline as a row of NaN, and is not changed. Raise DataContractError where a
-        column that a label reads is absent.
+        Columns are pandas `boolean`, NA where unknown (columns share their masks, which are therefore
+        read-only); the legacy dialect knows no NA. `data` is on the full grid with a missing kline as a row
+        of NaN, and is not changed. Raise DataContractError where a column that a label reads is absent.
         """
         prices = Prices(data)
+        known = _read_only_zeros(len(data))
         labels: dict[str, pd.arrays.BooleanArray] = {}
         ties: dict[str, pd.arrays.BooleanArray] = {}
         for group in self.groups:
             for name, result in group.compute(prices, self.dialect).items():
-                labels[name] = _nullable(result.values, result.unknown)
+                mask = known if result.unknown is None else result.unknown
+                labels[name] = pd.arrays.BooleanArray(result.values, mask)
                 if result.tie is not None:
-                    ties[f"{name}{TIE_SUFFIX}"] = _nullable(result.tie, result.unknown)
+                    ties[f"{name}{TIE_SUFFIX}"] = pd.arrays.BooleanArray(result.tie, mask)
         columns = {"timestamp": data["timestamp"].array.copy(), **labels, **ties}
         return pd.DataFrame(columns, index=data.index, copy=False)
 
@@ -110,7 +112,8 @@ def compile_labels(specs: Sequence[GeneratorSpec], *, dialect: Dialect) -> Label
     return plan
 
 
-def _nullable(values: Bools, unknown: Bools | None) -> pd.arrays.BooleanArray:
-    """Return a `boolean` array that owns its mask, so that no two columns change together."""
-    mask = np.zeros(len(values), dtype=np.bool_) if unknown is None else unknown.copy()
-    return pd.arrays.BooleanArray(values, mask)
+def _read_only_zeros(rows: int) -> Bools:
+    """Return the mask of a column without unknown rows."""
+    mask = np.zeros(rows, dtype=np.bool_)
+    mask.flags.writeable = False
+    return mask
