@@ -143,7 +143,7 @@ def read_zip(content: bytes, file: ArchiveFile) -> pd.DataFrame:
     if len(strays):
         raise DataContractError(
             f"{file.name}: {len(strays)} rows lie outside the file's period, first at "
-            f"{show_time(int(strays[0]))}: expected {time_range(file.start_ms, file.end_ms)}; get a sound copy"
+            f"{show_time(int(strays[0]))}: expected {time_range(file.start_ms, file.end_ms)}"
         )
     return frame
 
