@@ -23,6 +23,7 @@ ValuePath = tuple[str | int, ...]
 
 _LANGUAGE = Language(tree_sitter_json.language())
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|\s+|\d[eE]\+(?=\d)|.', re.DOTALL)
 _DEEPEST = 64
 _WORDS = {
     "NaN": "NaN is not a JSON value: write null or leave the key out",
@@ -88,7 +89,8 @@ def scan_jsonc(text: str) -> tuple[JsoncDocument | None, tuple[Problem, ...]]:
 
     Commas too many and keys given twice (the first counts) still leave a document; other mistakes do not.
     """
-    scan = _Scan(text.removeprefix("\ufeff"))
+    text, commas = _prepared(text.removeprefix("\ufeff"))
+    scan = _Scan(text, commas)
     document = scan.document()
     return document, tuple(sorted(set(scan.problems)))
 
@@ -96,7 +98,7 @@ def scan_jsonc(text: str) -> tuple[JsoncDocument | None, tuple[Problem, ...]]:
 @dataclass
 class _Scan:
     text: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem]
     places: dict[ValuePath, Place] = field(default_factory=dict)
     key_places: dict[ValuePath, Place] = field(default_factory=dict)
     readable: bool = True
@@ -120,20 +122,13 @@ class _Scan:
         return JsoncDocument(value, self.places, self.key_places) if self.readable else None
 
     def _check_syntax(self) -> None:
-        """Name every error of the tree; only commas too many leave the tree readable."""
         if not self.root.has_error:
             return
+        self.readable = False
         for node in _nodes(self.root):
-            if node.is_missing:
-                self.readable = False
-            elif node.is_error and set(_text(node)) <= set(", \t\r\n") and node.parent is not None:
-                self._problem(node, "a comma too many: remove it")
-            elif node.is_error:
-                self.readable = False
-                if not node.child_count:
-                    self._unexpected(node)
-        if not self.readable:
-            self._first_error_of_json()
+            if node.is_error and not node.child_count:
+                self._unexpected(node)
+        self._first_error_of_json()
 
     def _unexpected(self, node: Node) -> None:
         found = _text(node)
@@ -157,7 +152,7 @@ class _Scan:
         except ValueError:
             pass
         if not self.problems:
-            self._problem(self.root, "not valid JSON")
+            self._problem(self.root, "not valid JSON")  # NaN where the tree has no name for it
 
     def _without_comments(self) -> str:
         parts, end = [], 0
@@ -222,6 +217,29 @@ class _Scan:
     def _place(self, node: Node) -> Place:
         row, column = node.start_point
         return Place(row + 1, len(self.lines[row][:column].decode(errors="replace")) + 1)
+
+
+def _prepared(text: str) -> tuple[str, list[Problem]]:
+    """Blank each comma that a closing bracket or another comma follows, and name its place.
+
+    Also write 1e+5 as 1e05, which is as wide and the only one of the two that the parser's grammar knows.
+    """
+    problems: list[Problem] = []
+    kept: list[str] = []
+    comma = line = column = 0  # the comma's index in `kept`, from 1, and its place
+    for match in _TOKEN.finditer(text):
+        found = match[0]
+        if comma and found in ("]", "}", ","):
+            problems.append(Problem(Place(line, column), "a comma too many: remove it"))
+            kept[comma - 1] = " "
+        kept.append(found[:-1] + "0" if found.endswith("+") and len(found) > 1 else found)
+        if found == ",":
+            comma = len(kept)
+            line = text.count("\n", 0, match.start()) + 1
+            column = match.start() - text.rfind("\n", 0, match.start())
+        elif not found.isspace() and not found.startswith(("//", "/*")):
+            comma = 0
+    return "".join(kept), problems
 
 
 def _nodes(root: Node) -> Iterator[Node]:

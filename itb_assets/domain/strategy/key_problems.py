@@ -46,7 +46,7 @@ _ENTRIES: Mapping[str, type[BaseModel]] = {
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean ...?` when a known name is close, else nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=1, cutoff=0.75)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

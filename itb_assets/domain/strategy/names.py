@@ -39,7 +39,7 @@ def name_problems(document: JsoncDocument) -> Iterator[Problem]:
     scores = _Made(document, "signal", signals.output_names, reserved=_RESERVED_SIGNALS)
     for name, path in _strings(document, "labels"):
         scores.places |= {f"{name}_{algorithm}": path for algorithm in algorithms.names}
-    scores.unsure = not algorithms.understood
+    scores.unsure = not (algorithms.understood and _all_strings(document, "labels"))
     yield from _signals(document, scores)
 
 
@@ -104,7 +104,9 @@ class _Algorithms:
     def read(self) -> Iterator[Problem]:
         from itb_assets.domain.training.hyperparameters import algorithm_problems  # noqa: PLC0415 - as above
 
-        for path, entry in _entries(self.document, "algorithms"):
+        entries = list(_entries(self.document, "algorithms"))
+        self.understood = bool(entries)
+        for path, entry in entries:
             try:
                 read = AlgorithmEntry.model_validate(entry)
             except ValidationError:
@@ -172,6 +174,10 @@ def _entries(document: JsoncDocument, key: str) -> Iterator[tuple[ValuePath, obj
 
 def _strings(document: JsoncDocument, key: str) -> Iterator[tuple[str, ValuePath]]:
     return ((value, path) for path, value in _entries(document, key) if isinstance(value, str))
+
+
+def _all_strings(document: JsoncDocument, key: str) -> bool:
+    return len(list(_strings(document, key))) == len(list(_entries(document, key))) > 0
 
 
 def _spec(entry: object) -> GeneratorSpec | None:

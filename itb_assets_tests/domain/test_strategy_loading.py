@@ -1,0 +1,253 @@
+"""Strategy files: all mistakes at once with their places, every legacy key accepted, no secret shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from strategy_texts import lawful, text
+
+from itb_assets.domain.specs import AlgorithmSpec, GeneratorSpec, WalkForwardSpec
+from itb_assets.domain.strategy import Strategy, load_strategy
+from itb_assets.domain.strategy.grammar import StrategyFile, UsedKeys
+from itb_assets.errors import ConfigError
+
+
+def load(source: str) -> Strategy:
+    return load_strategy(source, origin="mine.jsonc", variant="mine")
+
+
+def problems_of(source: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(source)
+    assert caught.value.origin == "mine.jsonc"
+    return list(caught.value.problems)
+
+
+def test_a_lawful_file_becomes_a_strategy() -> None:
+    source = text(train_length=51840, description="a try")
+    strategy = load(source)
+    assert strategy.variant == "mine"
+    assert strategy.dialect == "causal"
+    assert strategy.digest == hashlib.sha256(source.encode()).hexdigest()
+    assert strategy.feature_sets[1] == GeneratorSpec(
+        "talib", {"columns": ["close"], "functions": ["RSI"], "windows": [14]}
+    )
+    assert strategy.train_features == ("close_SMA_3", "close_SMA_6", "close_RSI_14")
+    assert strategy.algorithms == (AlgorithmSpec("lgbm", "lgbm"),)
+    assert strategy.scores == ("high_040_4_lgbm", "low_040_4_lgbm")
+    assert (strategy.label_horizon, strategy.features_horizon, strategy.train_length) == (4, 10, 51840)
+    assert strategy.walk_forward == WalkForwardSpec(4, 4032, 1000)
+    assert strategy.unused == ()
+
+
+def test_five_mistakes_are_one_error_with_five_places() -> None:
+    source = """{
+  "label_horizon": "4",
+  "lables": [],
+  "feature_sets": [
+    {"generator": "talib", "config": {"columns": ["close"], "functions": ["SMA"], "windows": [3, 6]}},
+    {"generator": "talib", "config": {"columns": ["close"], "functions": ["SMA"], "windows": [6]}}
+  ],
+  "label_sets": [
+    {"generator": "highlow2", "config": {"columns": ["close", "high", "low"], "function": "high",
+      "thresholds": [0.4], "tolerance": 0.05, "horizon": 4, "names": ["high_040_4"]}}
+  ],
+  "train_features": ["close_SMA_3", "close_SMA_7"],
+  "labels": ["high_040_4", "low_040_4"],
+  "algorithms": [{"name": "lgbm", "algo": "lgbm"}]
+}"""
+    assert problems_of(source) == [
+        "2:20: label_horizon: expected a valid integer, found text",
+        "3:3: unknown key 'lables'; did you mean 'labels'?",
+        "6:5: feature 'close_SMA_6' is made twice, first at 5:5",
+        "12:37: no feature_sets entry makes feature 'close_SMA_7'; did you mean 'close_SMA_6'?",
+        "13:28: no label_sets entry makes label 'low_040_4'",
+    ]
+
+
+def test_commas_too_many_are_listed_beside_the_rest() -> None:
+    source = text(label_horizon=-1).replace("-1", "-1,", 1)
+    found = problems_of(source)
+    assert any("a comma too many" in problem for problem in found)
+    assert any("label_horizon" in problem for problem in found)
+
+
+def _changed(key: str, index: int, **changes: object) -> str:
+    """Change keys of one entry's config."""
+    values = lawful()
+    values[key][index]["config"] |= changes
+    return json.dumps(values, indent=2)
+
+
+def _extra(key: str, entry: object) -> str:
+    return text(**{key: [*lawful()[key], entry]})
+
+
+MISTAKES: dict[str, tuple[str, str]] = {
+    "missing": (text(labels=None), "1:1: key 'labels' is missing"),
+    "empty list": (text(algorithms=[]), "algorithms: list should have at least 1 item"),
+    "wrong type": (text(train_features="close"), "train_features: expected a valid list, found text"),
+    "true is no number": (text(label_horizon=True), "label_horizon: expected a valid integer, found True"),
+    "negative": (
+        text(features_horizon=-3),
+        "expected greater than or equal to 0, found -3",
+    ),
+    "a part of a row": (text(train_length=10.5), "train_length: expected a valid integer"),
+    "dialect": (text(dialect="modern"), "dialect: expected 'causal' or 'legacy'"),
+    "walk forward": (
+        text(walk_forward={"folds": 0}),
+        "walk_forward.folds: expected greater",
+    ),
+    "walk forward key": (text(walk_forward={"fold": 4}), "unknown key 'fold'; did you mean 'folds'?"),
+    "freq": (text(freq="7 minutes"), "freq: expected a freq such as 5m or 5min"),
+    "placeholder": (text(data_folder="./DATA_{symbl}"), "placeholder {symbl} is unknown"),
+    "entry key": (
+        _extra("feature_sets", {"generator": "regime", "confg": {}}),
+        "unknown key 'confg'; did you mean 'config'?",
+    ),
+    "generator": (_extra("feature_sets", {"generator": "tallib"}), "tallib"),
+    "generator config": (_changed("feature_sets", 0, windows="3"), "windows"),
+    "label config": (_changed("label_sets", 0, tolerance="much"), "tolerance"),
+    "label config key": (_changed("label_sets", 1, horizn=4), "horizn"),
+    "label made twice": (
+        _changed("label_sets", 1, names=["high_040_4"]),
+        "label 'high_040_4' is made twice, first at",
+    ),
+    "label like a feature": (
+        _changed("label_sets", 1, names=["close_SMA_3"]),
+        "label 'close_SMA_3' has the name of another column",
+    ),
+    "feature asked twice": (
+        text(train_features=["close_SMA_3", "close_SMA_3"]),
+        "feature 'close_SMA_3' stands in train_features twice",
+    ),
+    "label as a path": (text(labels=["../high"]), "expected letters, digits, _ and -"),
+    "algorithm name": (
+        text(algorithms=[{"name": "my_lgbm", "algo": "lgbm"}]),
+        "algorithm name 'my_lgbm' holds an underscore",
+    ),
+    "algorithm as a path": (text(algorithms=[{"name": "../x", "algo": "lgbm"}]), "expected letters, digits"),
+    "algorithm twice": (
+        _extra("algorithms", {"name": "lgbm", "algo": "lgbm"}),
+        "algorithm 'lgbm' is named twice, first at",
+    ),
+    "algo": (text(algorithms=[{"name": "lgbm", "algo": "forest"}]), "forest"),
+    "hyperparameter": (
+        text(algorithms=[{"name": "lgbm", "algo": "lgbm", "train": {"num_leafs": 3}}]),
+        "num_leafs",
+    ),
+    "signal input": (
+        _changed("signal_sets", 0, columns=["high_040_4_lgbm", "low_040_4_lgb"]),
+        "no score and no earlier signal is named 'low_040_4_lgb'; did you mean 'low_040_4_lgbm'?",
+    ),
+    "signal before its input": (
+        text(signal_sets=lawful()["signal_sets"][::-1]),
+        "no score and no earlier signal is named 'score'",
+    ),
+    "signal made twice": (
+        _changed("signal_sets", 1, names=["score", "sell"]),
+        "signal 'score' is made twice",
+    ),
+    "signal as a column": (
+        _changed("signal_sets", 1, names=["close", "sell"]),
+        "signal 'close' has the name of",
+    ),
+    "lists of its own": (
+        text(train_feature_sets=[{"generator": "train_features", "config": {"labels": ["a"]}}]),
+        "'labels' of a train_feature_set is not read",
+    ),
+    "not an object": ("[1, 2]", "1:1: expected an object of keys"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_each_mistake_is_named_where_it_stands(name: str) -> None:
+    source, expected = MISTAKES[name]
+    found = problems_of(source)
+    assert any(expected in problem for problem in found), found
+    assert all(problem.split(": ")[0].replace(":", "").isdigit() for problem in found), found
+
+
+def test_one_mistake_is_one_problem() -> None:
+    """What follows from a broken entry is not reported as well."""
+    assert len(problems_of(_changed("feature_sets", 0, windows="3"))) == 1
+    assert len(problems_of(text(algorithms=[{"name": "my_lgbm", "algo": "lgbm"}]))) == 3
+    assert len(problems_of(text(algorithms=[{"algo": "lgbm"}]))) == 1
+    assert len(problems_of(text(algorithms=None))) == 1
+
+
+EVERY_KEY: dict[str, Any] = {
+    "train": True, "venue": "binance", "symbol": "{symbol}", "freq": "{freq}", "pandas_freq": "5min",
+    "time_column": "timestamp", "predict_length": 60, "append_overlap_records": 5, "download_max_rows": 0,
+    "download_start": "2024-06-01", "download_end": None, "merge_interpolate": False,
+    "merge_interpolate_columns": ["close"], "merge_interpolate_max_gap": 3,
+    "data_sources": [{"folder": "{symbol}", "file": "klines", "column_prefix": ""}],
+    "train_feature_sets": [{"generator": "train_features", "config": {}}],
+    "output_sets": [{"generator": "score_notification_model", "config": {"score_notification": True}}],
+    "model_registry": ["a"],
+    "simulate_model": {
+        "data_start": 0, "data_end": None, "direction": "long", "topn_to_store": 10,
+        "signal_generator": "threshold_rule", "buy_sell_equal": False,
+        "grid": {"buy_signal_threshold": [0.1, 1], "sell_signal_threshold": "__import__('os').system('x')"},
+    },
+    "rolling_predict": {"data_start": "2024-01-01", "prediction_steps": 4},
+    "trade_model": {"order_type": "MARKET"}, "model_folder": "MODELS", "data_folder": "./DATA_ITB_{freq}",
+    "merge_file_name": "data.csv", "feature_file_name": "features.csv", "matrix_file_name": "matrix.csv",
+    "predict_file_name": "p.csv", "signal_file_name": "s.csv", "signal_models_file_name": "m",
+    "api_key": "", "api_secret": "<binance-secret>", "telegram_bot_token": "", "telegram_chat_id": -100123,
+}  # fmt: skip
+
+
+def test_every_key_of_the_old_bot_is_accepted_and_listed_as_unused() -> None:
+    strategy = load(text(**EVERY_KEY))
+    assert [entry.split(" ")[1] for entry in strategy.unused] == list(EVERY_KEY)
+    assert strategy.unused[0].split(" ")[0].count(":") == 1
+    plain = load(text())
+    assert strategy.feature_sets == plain.feature_sets
+
+
+def test_no_key_is_both_used_and_unused() -> None:
+    assert set(EVERY_KEY) <= set(StrategyFile.model_fields) - set(UsedKeys.model_fields)
+
+
+@pytest.mark.parametrize("freq", ["5m", "5min", "1h", "5T", "{freq}", "{pandas_freq}"])
+def test_both_spellings_of_a_freq_are_accepted(freq: str) -> None:
+    assert "freq" in load(text(freq=freq)).unused[0]
+
+
+def test_null_is_the_same_as_leaving_a_key_out_and_whole_floats_are_whole() -> None:
+    strategy = load(text(train_length=None, signal_sets=None, label_horizon=4.0, download_end=None))
+    assert (strategy.train_length, strategy.signal_sets, strategy.label_horizon) == (None, (), 4)
+    assert load(text(train_length=0)).train_length is None
+
+
+def test_the_extension_keys_are_read() -> None:
+    strategy = load(text(dialect="legacy", walk_forward={"folds": 2, "window_rows": 100}))
+    assert strategy.dialect == "legacy"
+    assert strategy.walk_forward == WalkForwardSpec(2, 100, 1000)
+
+
+@pytest.mark.parametrize("secret", ["s3cr3t-value", 314159265])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda secret: {"api_key": secret},
+        lambda secret: {"telegram_bot_token": secret},
+        lambda secret: {"mt5_password": secret},
+        lambda secret: {"client_args": {"api_secret": secret}},
+        lambda secret: {"output_sets": [{"generator": "x", "config": {"telegram_bot_token": secret}}]},
+    ],
+)
+def test_a_secret_is_refused_and_never_shown(change: Any, secret: object) -> None:
+    found = problems_of(text(**change(secret)))
+    assert any("is a secret" in problem and "environment" in problem for problem in found)
+    assert not any(str(secret) in problem for problem in found)
+
+
+@pytest.mark.parametrize("variant", ["", "../x", "Upper", "1st", "a" * 32, "with space"])
+def test_a_variant_that_cannot_be_a_folder_is_refused(variant: str) -> None:
+    with pytest.raises(ConfigError, match="variant"):
+        load_strategy(text(), origin="x.jsonc", variant=variant)
