@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from itb_assets.domain.features.steps import TIMESTAMP, Array, Columns, Step
 from itb_assets.domain.features.talib_generator import WindowList
+from itb_assets.domain.features.windows import mean, roll
 from itb_assets.domain.generator_config import GeneratorConfig, Name, Rows, read_config
 from itb_assets.domain.markets import DAY_MS, MINUTE_MS
 from itb_assets.domain.specs import Dialect, GeneratorSpec
@@ -54,7 +55,9 @@ class SpreadGenerator:
             if legacy:  # windows that are not full yet count, down to one row
                 series = pd.Series(spread, copy=False)
                 return [series.rolling(rows, min_periods=1).mean().to_numpy() for rows in config.windows]
-            return [talib.SMA(spread, rows) if rows > 1 else spread.copy() for rows in config.windows]
+            if not np.isfinite(spread).all():  # a price of 0: a running sum would never be finite again
+                return [roll(spread, rows, mean, min_rows=rows, partial=False) for rows in config.windows]
+            return [talib.SMA(spread, rows) for rows in config.windows]
 
         return (
             Step(
@@ -66,6 +69,7 @@ class SpreadGenerator:
                 kernel=kernel,
                 lookback_rows=max(config.windows) - 1,
                 by_segment=not legacy,
+                stays_finite=not legacy,
             ),
         )
 
@@ -148,37 +152,33 @@ def _whole_frame_regime(atr_pct: Array) -> Array:
 def trailing_regime(ratio: Array, open_time_ns: npt.NDArray[np.int64], window: int, least: int) -> Array:
     """Classify each row against quantiles of the `window` rows before its UTC day; NaN is unknown.
 
+    `ratio` is written over and returned: a second array of that size costs more than the classification.
     `open_time_ns` must be the full grid: rows one freq apart. Rows of a day share its thresholds, which are
     read from every SAMPLE_ROWS-th row, counted back from the start of the day.
     """
     rows = len(ratio)
-    regime = np.full(rows, np.nan) if rows < 2 else np.empty(rows)  # noqa: PLR2004 - one row has no freq and no past
-    if rows < 2:  # noqa: PLR2004 - same
-        return regime
+    if rows < 2:  # noqa: PLR2004 - a single row has neither freq nor past
+        return np.full(rows, np.nan)
     freq_ns = int(open_time_ns[1] - open_time_ns[0])
     per_day = max(1, DAY_NS // freq_ns)
     head = min(rows, -int(open_time_ns[0]) % DAY_NS // freq_ns)
     low, high = _thresholds(ratio, np.arange(head, rows, per_day), per_day, window, least)
     whole_days = (rows - head) // per_day
     stop = head + whole_days * per_day
-    regime[:head] = np.nan
-    for rows_of_part, days, width in (
-        (slice(head, stop), slice(0, whole_days), per_day),
-        (slice(stop, rows), slice(whole_days, None), rows - stop),
-    ):
-        if rows_of_part.start < rows_of_part.stop:
-            table, out = ratio[rows_of_part].reshape(-1, width), regime[rows_of_part].reshape(-1, width)
-            _classify(table, low[days, None], high[days, None], out)
-    return regime
+    ratio[:head] = np.nan
+    _classify(ratio[head:stop].reshape(-1, per_day), low[:whole_days, None], high[:whole_days, None])
+    if stop < rows:
+        _classify(ratio[stop:].reshape(1, -1), low[whole_days:, None], high[whole_days:, None])
+    return ratio
 
 
-def _classify(table: Array, low: Array, high: Array, out: Array) -> None:
-    """Write 0, 1 or 2 for each value of `table` (one day a row) into `out`, NaN where unknown."""
-    out[...] = (table >= low).view(np.int8) + (table >= high).view(np.int8)
-    out[np.isnan(low[:, 0])] = np.nan
+def _classify(table: Array, low: Array, high: Array) -> None:
+    """Put 0, 1 or 2 in the place of each value of `table` (one day a row), NaN where unknown."""
     unknown = np.isnan(table)
+    table[...] = (table >= low).view(np.int8) + (table >= high).view(np.int8)
+    table[np.isnan(low[:, 0])] = np.nan
     if unknown.any():
-        out[unknown] = np.nan
+        table[unknown] = np.nan
 
 
 def _thresholds(
