@@ -20,7 +20,7 @@ ROW_GROUP_ROWS = 65_536
 def write(table: pl.DataFrame, path: Path) -> None:
     """Write a whole table and force it to disk."""
     with path.open("wb") as file:
-        table.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
+        table.write_parquet(file, compression="snappy", row_group_size=ROW_GROUP_ROWS)
         file.flush()
         os.fsync(file.fileno())
 
