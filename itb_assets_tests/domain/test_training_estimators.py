@@ -143,15 +143,7 @@ def test_torn_lightgbm_text_is_refused_before_lightgbm_reads_it():
     """LightGBM's own parser reads past the end of such text and ends the process."""
     payload = fit().to_payload()
     text = payload["model"]
-    middle = text.index("Tree=7")
-    torn = [
-        text[:2000],
-        text[: text.index("end of trees")],
-        text.replace("tree_sizes=", "tree_sizes=1", 1),
-        text[:middle] + text[middle + 1 :],
-        "",
-        "garbage",
-    ]
+    torn = [text[:2000], text[: text.index("end of trees") + 200], text.replace("1", "2", 1), "", "garbage"]
     for bad in torn:
         with pytest.raises(ModelRejected, match="train again"):
             load_model({**payload, "model": bad})
@@ -168,6 +160,7 @@ def test_a_payload_of_another_shape_is_refused():
         {"algo": []},
         {**lgbm, "model": 3},
         {**lgbm, "n_features": 4},
+        {**lgbm, "sha256": None},
         {**lgbm, "n_features": "3"},
         {**logreg, "mean": logreg["mean"][:2]},
         {**logreg, "scale": ["1", "2", "3"]},

@@ -21,9 +21,13 @@ _Item = TypeVar("_Item", bound=np.generic)
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features as an array (rows x features), row-wise complete or not, and labels with what is known."""
+    """Features as an array (rows x features), row-wise complete or not, and labels with what is known.
+
+    `bar` is the length of one kline: the smallest step between rows.
+    """
 
     timestamps: pd.DatetimeIndex
+    bar: pd.Timedelta
     x: Floats
     complete: Bools
     known: dict[str, Bools]
@@ -87,6 +91,7 @@ def read_table(matrix: pd.DataFrame, features: Sequence[str], labels: Sequence[s
         raise DataContractError(f"features {names} hold inf: expected finite values, or NaN for unknown")
     return Table(
         timestamps=pd.DatetimeIndex(matrix["timestamp"]),
+        bar=pd.Timedelta(matrix["timestamp"].diff().min()),
         x=x,
         complete=complete,
         known={name: matrix[name].notna().to_numpy(np.bool_) for name in labels},

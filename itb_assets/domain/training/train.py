@@ -258,7 +258,7 @@ def _earlier_thresholds(fits: Sequence[_Fit]) -> list[float | None]:
 def _span(table: Table, job: _Job) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the half-open time span of a job's training rows."""
     positions = job.rows.positions[job.train]
-    return table.timestamps[positions[0]], table.timestamps[positions[-1]] + _bar(table)
+    return table.timestamps[positions[0]], table.timestamps[positions[-1]] + table.bar
 
 
 def _fold(table: Table, job: _Job, fold: int, metrics: Metrics) -> FoldResult:
@@ -268,15 +268,10 @@ def _fold(table: Table, job: _Job, fold: int, metrics: Metrics) -> FoldResult:
         train_start=train_start,
         train_end=train_end,
         score_start=table.timestamps[job.score[0]],
-        score_end=table.timestamps[job.score[-1]] + _bar(table),
+        score_end=table.timestamps[job.score[-1]] + table.bar,
         n_train_rows=job.n_train_rows,
         metrics=metrics,
     )
-
-
-def _bar(table: Table) -> pd.Timedelta:
-    """Return the length of one kline: the smallest step between rows."""
-    return pd.Timedelta(np.diff(table.timestamps.to_numpy()).min())
 
 
 def _importance(features: Sequence[str], model: FittedModel) -> dict[str, float]:
