@@ -103,7 +103,7 @@ def test_a_list_of_one_column_is_that_column():
     pd.testing.assert_frame_equal(
         compute_signals(frame, [rule(columns=["trade"])]), compute_signals(frame, [rule()])
     )
-    with pytest.raises(ConfigError, match="config.columns: value should have at most 1 item"):
+    with pytest.raises(ConfigError, match=r"config\.columns: value should have at most 1 item"):
         output_names(rule(columns=["trade", "other"]))
 
 
