@@ -19,7 +19,7 @@ METADATA_FILE = "metadata.json"
 METRICS_FILE = "metrics.json"
 SCORES_FILE = "scores.parquet"
 
-_VARIANT = re.compile(r"[a-z][a-z0-9_]{0,30}")
+VARIANT = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _ALGO = re.compile(r"[a-z][a-z0-9]{0,30}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
@@ -54,7 +54,7 @@ class ModelAddress:
 
     def __post_init__(self) -> None:
         """Refuse any part that could escape a path."""
-        _checked("variant", self.variant, _VARIANT)
+        _checked("variant", self.variant, VARIANT)
         _checked("algo", self.algo, _ALGO)
         _checked("label", self.label, _LABEL)
 
@@ -105,11 +105,11 @@ class Layout:
 
     def predictions(self, market: Market, variant: str) -> Path:
         """Return the scores of one variant."""
-        return self._market(market, "predictions", self._named(_checked("variant", variant, _VARIANT)))
+        return self._market(market, "predictions", self._named(_checked("variant", variant, VARIANT)))
 
     def signals(self, market: Market, variant: str) -> Path:
         """Return the signals of one variant."""
-        return self._market(market, "signals", self._named(_checked("variant", variant, _VARIANT)))
+        return self._market(market, "signals", self._named(_checked("variant", variant, VARIANT)))
 
     def model_dir(self, market: Market, variant: str, algo: str, label: str) -> Path:
         """Return the folder of one model: model.pkl, metadata.json, metrics.json, scores.parquet."""
@@ -183,7 +183,7 @@ class Layout:
                 market = Market(symbol.name, freq.name)
                 for path in sorted(freq.glob(f"*/*/*/{METADATA_FILE}")):
                     variant, algo, label = path.parts[-4:-1]
-                    if all(p.fullmatch(t) for p, t in ((_VARIANT, variant), (_ALGO, algo), (_LABEL, label))):
+                    if all(p.fullmatch(t) for p, t in ((VARIANT, variant), (_ALGO, algo), (_LABEL, label))):
                         yield ModelAddress(market, variant, algo, label)
 
     def _named(self, stem: str) -> str:

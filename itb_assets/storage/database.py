@@ -1,0 +1,219 @@
+"""The tables: a frame's rows replaced in one transaction with the record of what they are a copy of.
+
+`TableStore` is the seam: what TimescaleDB does better fills the same protocol. Which asset lies in which
+table belongs to `tables`, the schema to `migrations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from typing import Any, Protocol
+
+import adbc_driver_postgresql.dbapi as adbc
+import pandas as pd
+import polars as pl
+import sqlalchemy as sa
+from psycopg2.extensions import make_dsn
+
+from itb_assets.domain.markets import Market
+from itb_assets.errors import StorageError
+from itb_assets.storage.database_errors import database_errors
+from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
+from itb_assets.storage.manifest import EVERYTHING, FrameManifest
+from itb_assets.storage.migrations import migrate
+from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.table_write import Scope, TableManifest, missing_from, record, recorded, write_rows
+from itb_assets.storage.tables import TABLES, kept_in, rows_of, table_of
+
+_CONNECT_TIMEOUT_S = 10
+_PANDAS: dict[pl.DataType, str] = {dtype: name for name, dtype in POLARS_DTYPES.items() if name != "bool"}
+
+
+class TableStore(Protocol):
+    """What the pipeline asks of a database."""
+
+    def keeps(self, asset: str) -> bool:
+        """Return whether some table keeps this asset."""
+        ...
+
+    def replace(
+        self,
+        asset: str,
+        market: Market,
+        frame: pd.DataFrame,
+        *,
+        manifest: FrameManifest,
+        from_time: pd.Timestamp | None = None,
+    ) -> bool:
+        """Replace the rows from a time on, or all, together with their record."""
+        ...
+
+    def catch_up(self, asset: str, market: Market, stored: StoredFrame) -> bool:
+        """Bring the rows to the state of a stored frame."""
+        ...
+
+    def recorded(self, asset: str, market: Market) -> TableManifest | None:
+        """Return the record of an asset's rows."""
+        ...
+
+    def read(
+        self,
+        table: str,
+        market: Market,
+        *,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return rows of a window."""
+        ...
+
+
+class SqlStore:
+    """Tables in any PostgreSQL: queries through a small pool, rows as Arrow through binary COPY.
+
+    Every method raises DatabaseUnavailable when the database cannot be reached or drops out, StorageFull when
+    it has no space, StorageError for anything else; a failed write leaves rows and record as they were.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Remember where the database is; the first use connects and migrates."""
+        self._url = sa.make_url(url)
+
+    def keeps(self, asset: str) -> bool:
+        """Return whether some table keeps this asset: klines, predictions and signals."""
+        return table_of(asset) is not None
+
+    def replace(
+        self,
+        asset: str,
+        market: Market,
+        frame: pd.DataFrame,
+        *,
+        manifest: FrameManifest,
+        from_time: pd.Timestamp | None = None,
+    ) -> bool:
+        """Replace an asset's rows at or after `from_time` (None: all) by those of `frame`, with their record.
+
+        Rows that are equal are left alone, rows that are no longer there are deleted. Returns False, and does
+        nothing, when the tables lack changes from before `from_time`: then `catch_up` with the file is due.
+        """
+        table, variant = kept_in(asset)
+        rows = rows_of(asset, market, frame)
+        scope = Scope(table, market, variant, from_time)
+        with self._transaction() as cursor:
+            cursor.execute(f"SELECT pg_advisory_xact_lock(hashtextextended('{asset} {market}', 0))")
+            missing = missing_from(recorded(cursor, asset, market), manifest)
+            if missing is None:
+                return True
+            if from_time is not None and missing < from_time:
+                return False
+            write_rows(cursor, scope, rows)
+            record(cursor, asset, market, manifest)
+        return True
+
+    def catch_up(self, asset: str, market: Market, stored: StoredFrame) -> bool:
+        """Bring an asset's rows to the state of a stored frame; return whether anything was missing."""
+        with self._transaction() as cursor:
+            missing = missing_from(recorded(cursor, asset, market), stored.manifest)
+        if missing is None:
+            return False
+        whole = missing <= EVERYTHING
+        frame = stored.read() if whole else stored.since(missing)
+        self.replace(asset, market, frame, manifest=stored.manifest, from_time=None if whole else missing)
+        return True
+
+    def recorded(self, asset: str, market: Market) -> TableManifest | None:
+        """Return the record of an asset's rows; None if none were written."""
+        with self._transaction() as cursor:
+            return recorded(cursor, asset, market)
+
+    def read(
+        self,
+        table: str,
+        market: Market,
+        *,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return rows of [start, end) in the order of their key; `time` is called `timestamp` as in files.
+
+        Without `columns`, all but symbol and freq. NULL comes back as NaN, NA or None; the outputs of
+        signals as their JSON text.
+        """
+        names = _selected(table, columns)
+        window = [
+            f"time {sign} '{t.isoformat()}'" for sign, t in ((">=", start), ("<", end)) if t is not None
+        ]
+        where = " AND ".join((f"symbol = '{market.symbol}'", f"freq = '{market.freq}'", *window))
+        selected = ", ".join("outputs::text" if name == "outputs" else name for name in names)
+        order = ", ".join(TABLES[table].keys)
+        with self._transaction() as cursor:
+            statement = f"SELECT {selected} FROM {table} WHERE {where} ORDER BY {order}"  # noqa: S608 - checked names
+            cursor.execute(statement)
+            found = pl.from_arrow(cursor.fetch_arrow_table())
+        return _to_frame(found if isinstance(found, pl.DataFrame) else found.to_frame())
+
+    def query(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        """Run one statement with named parameters and return its rows."""
+        with database_errors(self._url), self._engine.begin() as connection:
+            result = connection.execute(sa.text(statement), parameters)
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    def close(self) -> None:
+        """Close the pool's connections; a later use opens them anew."""
+        engine = self.__dict__.pop("_engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        options = {"connect_timeout": _CONNECT_TIMEOUT_S}
+        engine = sa.create_engine(
+            self._url, pool_size=2, max_overflow=2, pool_pre_ping=True, connect_args=options
+        )
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """Yield an ADBC cursor in a transaction that commits on leaving and rolls back on any error."""
+        with database_errors(self._url):
+            self._engine  # noqa: B018 - connects and migrates at the first use
+            with closing(adbc.connect(_conninfo(self._url))) as connection:
+                with connection.cursor() as cursor:
+                    yield cursor
+                connection.commit()
+
+
+def _conninfo(url: sa.URL) -> str:
+    """Return the address as libpq's words, which take any path and password as they are."""
+    options = {name: str(value) for name, value in url.query.items()}
+    options.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
+    words = url.translate_connect_args(username="user", database="dbname") | options
+    return str(make_dsn(**words))
+
+
+def _selected(table: str, columns: Sequence[str] | None) -> list[str]:
+    if table not in TABLES:
+        raise StorageError(f"there is no table {table!r} to read: expected one of {', '.join(TABLES)}")
+    known = TABLES[table].columns
+    names = [name for name in known if name not in {"symbol", "freq"}] if columns is None else list(columns)
+    names = ["time" if name == TIME else name for name in names]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise StorageError(f"table {table} has no column {', '.join(unknown)}: it has {', '.join(known)}")
+    return names
+
+
+def _to_frame(table: pl.DataFrame) -> pd.DataFrame:
+    if "time" in table.columns:
+        table = table.rename({"time": TIME}).cast({TIME: POLARS_DTYPES[TIME_DTYPE]})
+    return to_pandas(table, {name: _PANDAS[dtype] for name, dtype in table.schema.items()})
