@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from itb_assets.domain.features.relative import RelativeParameters
 from itb_assets.domain.features.steps import Array, Columns, Step
-from itb_assets.domain.features.talib_catalogue import TalibFunction, describe, function_names
+from itb_assets.domain.features.talib_catalogue import DRIFT_ROWS, TalibFunction, describe, function_names
 from itb_assets.domain.generator_config import GeneratorConfig, Name, read_config
 from itb_assets.domain.specs import Dialect, GeneratorSpec
 from itb_assets.errors import ConfigError
@@ -229,9 +229,24 @@ def _definition(call: Call, arguments: Sequence[str], output: str, dialect: Dial
 def _outputs(call: Call, inputs: Sequence[Array], dialect: Dialect) -> list[Array]:
     if call.passes_column:
         return [inputs[0].copy()]
-    result = getattr(talib, call.function.name)(*inputs, **call.parameters)
+    in_blocks = call.function.drifts and dialect == "causal"
+    result = _call_in_blocks(call, inputs) if in_blocks else _call_talib(call, inputs)
     outputs = list(result) if isinstance(result, tuple) else [result]
     return [_as_float(call, output, dialect) for output in outputs]
+
+
+def _call_talib(call: Call, inputs: Sequence[Array]) -> Any:  # noqa: ANN401 - one array or a tuple of them
+    return getattr(talib, call.function.name)(*inputs, **call.parameters)
+
+
+def _call_in_blocks(call: Call, inputs: Sequence[Array]) -> Array:
+    """Call afresh for every DRIFT_ROWS rows, led in by the warm-up, so that rounding cannot grow."""
+    parts = []
+    for start in range(0, len(inputs[0]), DRIFT_ROWS):
+        first = max(0, start - call.warmup_rows)
+        part = _call_talib(call, [column[first : start + DRIFT_ROWS] for column in inputs])
+        parts.append(part[start - first :])
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _as_float(call: Call, output: Any, dialect: Dialect) -> Array:  # noqa: ANN401 - TA-Lib gives int32 or float64
