@@ -180,11 +180,45 @@ def test_data_without_the_columns_or_off_the_grid_is_refused():
         plan.compute(data.assign(timestamp=data["timestamp"].dt.tz_localize(None)))
 
 
-def test_a_kernel_that_returns_another_number_of_outputs_is_refused():
-    class Mistaken:
-        def steps(self, spec, dialect):  # noqa: ARG002 - the protocol's signature
-            return (Step(("a", "b"), ("close",), ({}, {}), lambda columns: (columns["close"].copy(),), 0),)
+class OneKernel:
+    """A generator whose two features are what `kernel` returns."""
 
-    plan = compile_features([GeneratorSpec("mistaken")], generators={"mistaken": Mistaken()})
-    with pytest.raises(ValueError, match="zip"):
-        plan.compute(make_data(10))
+    def __init__(self, kernel):
+        """Keep the kernel."""
+        self.kernel = kernel
+
+    def steps(self, spec, dialect):  # noqa: ARG002 - the protocol's signature
+        return (Step(("a", "b"), ("close",), ({}, {}), self.kernel, 0),)
+
+
+def run_kernel(kernel, data):
+    plan = compile_features([GeneratorSpec("mine")], generators={"mine": OneKernel(kernel)})
+    return plan.compute(data)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_kernel_that_returns_other_shapes_is_refused(outputs, lost):
+    with pytest.raises(DataContractError, match="generator of a, b returned columns of the shapes"):
+        run_kernel(lambda columns: [columns["close"][lost:]] * outputs, make_data(10))
+
+
+def test_a_kernel_cannot_change_the_data():
+    """It gets read-only views, and what it passes through is copied."""
+    data = make_data(10)
+
+    def spoil(columns):
+        columns["close"][0] = 0.0
+
+    with pytest.raises(ValueError, match="read-only"):
+        run_kernel(spoil, data)
+    features = run_kernel(lambda columns: [columns["close"], -columns["close"]], data)
+    features["a"] += 1.0
+    features.loc[0, "b"] = np.nan
+    pd.testing.assert_frame_equal(data, make_data(10), check_exact=True)
+
+
+def test_infinities_become_unknown():
+    features = run_kernel(lambda columns: [1 / (columns["close"] * 0), columns["close"]], make_data(10))
+    assert features["a"].isna().all()
+    assert features["b"].notna().all()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from itb_assets.domain.features.steps import TIMESTAMP, Array, Columns, Step
+from itb_assets.errors import DataContractError
 
 
 def known_segments(columns: Sequence[Array], rows: int) -> tuple[slice, ...]:
@@ -25,17 +26,22 @@ def known_segments(columns: Sequence[Array], rows: int) -> tuple[slice, ...]:
 
 
 def run_step(step: Step, columns: Columns, segments: tuple[slice, ...], rows: int) -> list[Array]:
-    """Run `step` and return its outputs: NaN outside `segments` and in each one's warm-up, never infinite."""
+    """Run `step` and return its outputs: NaN outside `segments` and in each one's warm-up, never infinite.
+
+    The kernel sees read-only views, and no output shares memory with an input. Raises DataContractError
+    when a kernel returns another number of columns or rows than it should.
+    """
+    views = {name: _read_only(column) for name, column in columns.items()}
     whole = not step.by_segment or segments == (slice(0, rows),)
     if whole and rows:
-        outputs = [np.asarray(out, dtype=np.float64) for out in step.kernel(columns)]
+        outputs = _call(step, views, rows)
         _forget_warmup(outputs, slice(0, rows), step.warmup_rows)
     else:
         outputs = [np.full(rows, np.nan) for _ in step.outputs]
         for segment in segments if step.by_segment else ():
-            parts = step.kernel({name: column[segment] for name, column in columns.items()})
-            for output, part in zip(outputs, parts, strict=True):
-                output[segment] = part
+            part = {name: column[segment] for name, column in views.items()}
+            for output, values in zip(outputs, _call(step, part, segment.stop - segment.start), strict=True):
+                output[segment] = values
             _forget_warmup(outputs, segment, step.warmup_rows)
     if not step.stays_finite:
         for output in outputs:
@@ -46,6 +52,26 @@ def run_step(step: Step, columns: Columns, segments: tuple[slice, ...], rows: in
 def value_inputs(step: Step) -> tuple[str, ...]:
     """Return the inputs that can be unknown: all but the time of a row."""
     return tuple(name for name in step.inputs if name != TIMESTAMP)
+
+
+def _call(step: Step, columns: Columns, rows: int) -> list[Array]:
+    outputs = [np.asarray(output, dtype=np.float64) for output in step.kernel(columns)]
+    shapes = [output.shape for output in outputs]
+    if shapes != [(rows,)] * len(step.outputs):
+        raise DataContractError(
+            f"the generator of {', '.join(step.outputs)} returned columns of the shapes {shapes}, "
+            f"expected {len(step.outputs)} of {rows} rows: mend its kernel"
+        )
+    return [
+        output.copy() if any(np.may_share_memory(output, column) for column in columns.values()) else output
+        for output in outputs
+    ]
+
+
+def _read_only(column: Array) -> Array:
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _forget_warmup(outputs: Sequence[Array], segment: slice, warmup_rows: int) -> None:

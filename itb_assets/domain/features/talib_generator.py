@@ -228,7 +228,7 @@ def _definition(call: Call, arguments: Sequence[str], output: str, dialect: Dial
 
 def _outputs(call: Call, inputs: Sequence[Array], dialect: Dialect) -> list[Array]:
     if call.passes_column:
-        return [inputs[0].copy()]
+        return [inputs[0]]
     in_blocks = call.function.drifts and dialect == "causal"
     result = _call_in_blocks(call, inputs) if in_blocks else _call_talib(call, inputs)
     outputs = list(result) if isinstance(result, tuple) else [result]
