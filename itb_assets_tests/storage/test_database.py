@@ -1,4 +1,4 @@
-"""What the tables promise, on a real PostgreSQL: one transaction, equal rows left alone, vanished rows gone."""
+"""What the tables promise, on a real PostgreSQL: one transaction, equal rows left, vanished rows gone."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Written:
     """A file and a database that are written together, as the pipeline does."""
 
     def __init__(self, folder, database, asset="raw/klines", market=BTC):
+        """Take the file's name from asset and market."""
         self.path = folder / asset / f"{market.symbol}.parquet"
         self.database, self.asset, self.market = database, asset, market
         self.answers = []
