@@ -103,6 +103,10 @@ def test_prefixes_choose_the_columns_and_mark_the_results():
         (talib(["close"], "SMA", 3, 9, names=["one"]), "1 names for 2 windows"),
         (talib(["close"], "SMA", 3, args={"speed": 2}), "SMA has no parameter speed; it has timeperiod"),
         (talib(["close"], "BBANDS", 3, args={"matype": 99}), "TA-Lib refuses BBANDS"),
+        (
+            talib(["close"], "MACD", args={"fastperiod": 2.5}),
+            "MACD takes a whole number as fastperiod, found 2.5",
+        ),
         (talib(["close"], "SMA", 3, parameters={"rel_base": "last"}), "rel_base needs rel_func"),
         (talib(["close"], "SMA", 3, parameters={"rel_base": "middle"}), "rel_base"),
         (GeneratorSpec("talib", {"functions": ["SMA"]}), "config.columns is missing"),

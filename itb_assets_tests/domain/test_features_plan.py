@@ -222,3 +222,29 @@ def test_infinities_become_unknown():
     features = run_kernel(lambda columns: [1 / (columns["close"] * 0), columns["close"]], make_data(10))
     assert features["a"].isna().all()
     assert features["b"].notna().all()
+
+
+def test_the_rounding_of_a_running_sum_does_not_grow_with_history():
+    """TRIMA starts afresh every 65,536 rows in `causal`; `legacy` keeps its drift."""
+    data = make_data(140_000)
+    specs = [talib(["close"], "TRIMA", 9)]
+    weights = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
+    exact = np.convolve(data["close"], weights, mode="valid")
+    errors = {}
+    for dialect in ("causal", "legacy"):
+        found = compile_features(specs, dialect=dialect).compute(data)["close_TRIMA_9"]
+        assert found.isna().sum() == 8
+        errors[dialect] = np.abs(found.to_numpy()[8:] - exact)[-1000:].max() / exact.max()
+    assert errors["causal"] * 10 < errors["legacy"]
+
+
+def test_args_reach_ta_lib():
+    data = make_data(300)
+    specs = [
+        talib(["close"], "BBANDS", 20),
+        talib(["close"], "BBANDS", 20, names="wide", args={"nbdevup": 3, "nbdevdn": 3.0}),
+    ]
+    features = compile_features(specs).compute(data)
+    narrow = features["close_BBANDS_20_upper"] - features["close_BBANDS_20_lower"]
+    wide = features["close_BBANDS_wide_20_upper"] - features["close_BBANDS_wide_20_lower"]
+    np.testing.assert_allclose(wide, narrow * 1.5, rtol=1e-9)

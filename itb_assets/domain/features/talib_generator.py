@@ -108,10 +108,18 @@ def _input_problems(config: TalibConfig, function: TalibFunction) -> list[str]:
 
 
 def _parameter_problems(config: TalibConfig, function: TalibFunction) -> list[str]:
-    unknown = [key for key in config.args if key not in function.parameters]
-    if unknown:
-        known = ", ".join(function.parameters) or "none"
-        return [f"talib: {function.name} has no parameter {key}; it has {known}" for key in unknown]
+    known = ", ".join(function.parameters) or "none"
+    problems = [
+        f"talib: {function.name} has no parameter {key}; it has {known}"
+        for key in config.args
+        if key not in function.parameters
+    ] + [
+        f"talib: {function.name} takes a whole number as {key}, found {value}"
+        for key, value in config.args.items()
+        if isinstance(function.parameters.get(key), int) and not isinstance(value, int)
+    ]
+    if problems:
+        return problems
     return [
         f"talib: TA-Lib refuses {function.name} with {_parameters(config, function, window)}"
         for window in config.windows
@@ -122,7 +130,8 @@ def _parameter_problems(config: TalibConfig, function: TalibFunction) -> list[st
 
 def _parameters(config: TalibConfig, function: TalibFunction, window: int | None) -> dict[str, float]:
     timed = {"timeperiod": window} if window and function.takes_window else {}
-    return {**config.args, **timed}
+    given = {key: type(function.parameters[key])(value) for key, value in config.args.items()}
+    return {**given, **timed}
 
 
 def _is_column(config: TalibConfig, function: TalibFunction, window: int | None, dialect: Dialect) -> bool:

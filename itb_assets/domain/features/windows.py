@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from itb_assets.domain.features.steps import Array
@@ -24,8 +25,13 @@ def roll(column: Array, window: int, function: BlockFunction, *, min_rows: int, 
     """Apply `function` to every window of `window` rows that ends at a row.
 
     A window with fewer than `min_rows` observed values is NaN; so is, unless `partial`, one that starts
-    before the column. An infinity counts as not observed.
+    before the column. An infinity counts as not observed. Means of full windows are pandas' compensated
+    running ones, whose cost does not grow with the window.
     """
+    if function is mean and not partial:
+        means = pd.Series(column).rolling(window, min_periods=min_rows).mean().to_numpy(copy=True)
+        means[: window - 1] = np.nan
+        return means
     column = np.where(np.isinf(column), np.nan, column)
     result = np.full(len(column), np.nan)
     if partial:
