@@ -26,7 +26,12 @@ class Settings(BaseSettings):
     """What a deployment chooses; read once and handed down as a value."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ITB_", env_file=".env", extra="ignore", frozen=True, validate_default=True
+        env_prefix="ITB_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     data_root: Path = Field(Path("data"), description="folder that holds every file this project writes")

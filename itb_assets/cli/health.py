@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,9 +11,10 @@ import typer
 from itb_assets.cli.output import JsonOption, console, emit
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.doctor import diagnose
-from itb_assets.orchestration.instance import embedded_server, running_database
+from itb_assets.orchestration.instance import DATABASES, embedded_server, running_database
 from itb_assets.orchestration.verify import verify as verify_all
 from itb_assets.settings import load_settings
+from itb_assets.storage.embedded import EmbeddedPostgres
 
 db_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL of a data root.")
 
@@ -34,7 +36,8 @@ def verify(
     Example: `itb verify --all`
     """
     with running_database(load_settings()) as settings:
-        findings = list(verify_all(build_platform(settings)))
+        with closing(build_platform(settings)) as platform:
+            findings = list(verify_all(platform))
     bad = [finding for finding in findings if finding.problem]
     rows = [asdict(finding) for finding in (findings if everything else bad)]
     emit(rows, title="Verified", as_json=as_json, empty=f"{len(findings)} files, tables and models are whole")
@@ -61,10 +64,10 @@ def db_start() -> None:
     Example: `itb db start`
     """
     server = embedded_server(load_settings())
-    server.start()
-    for name in ("itb", "dagster"):
+    started = server.start()
+    for name in DATABASES:
         server.ensure_database(name)
-    console.print(f"running: {server.status()}")
+    console.print(f"{'started' if started else 'was running already'}: {_status(server)}")
 
 
 @db_app.command("stop")
@@ -73,9 +76,7 @@ def db_stop() -> None:
 
     Example: `itb db stop`
     """
-    server = embedded_server(load_settings())
-    server.stop()
-    console.print(f"{server.status()}")
+    console.print("stopped" if embedded_server(load_settings()).stop() else "was not running")
 
 
 @db_app.command("status")
@@ -84,4 +85,11 @@ def db_status() -> None:
 
     Example: `itb db status`
     """
-    console.print(f"{embedded_server(load_settings()).status()}")
+    console.print(_status(embedded_server(load_settings())))
+
+
+def _status(server: EmbeddedPostgres) -> str:
+    status = server.status()
+    if not status.running:
+        return f"not running; its data lies in {status.data_dir}"
+    return f"running (process {status.pid}); psql -h {status.socket_dir} -U postgres itb"

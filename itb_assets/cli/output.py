@@ -13,8 +13,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
-errors = Console(stderr=True)
+PIPE_WIDTH = 132  # what a log or a file can take; a terminal says its own
+
+
+def _console(*, stderr: bool) -> Console:
+    terminal = Console(stderr=stderr)
+    return terminal if terminal.is_terminal else Console(stderr=stderr, width=PIPE_WIDTH)
+
+
+console = _console(stderr=False)
+errors = _console(stderr=True)
 
 JsonOption = typer.Option("--json", help="Print JSON for a machine instead of a table.")
 

@@ -6,7 +6,7 @@ What they run is the orchestration's; here is only what a terminal shows of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,9 +165,10 @@ def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
     with running_instance(settings) as (ready, instance), _progress(len(plan.markets)) as shown:
         platform = replace(build_platform(ready), progress=shown.download, watch=shown.asset)
         results = []
-        for result in run_markets(platform, instance, plan):
-            results.append(result)
-            shown.market_done()
+        with closing(platform):
+            for result in run_markets(platform, instance, plan):
+                results.append(result)
+                shown.market_done()
     return results
 
 

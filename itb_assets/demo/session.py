@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from itb_assets.demo.exchange import DemoExchange
-from itb_assets.demo.market import DEMO_SYMBOLS
+from itb_assets.demo.market import InventedVenue
 from itb_assets.settings import Settings, load_settings
 
 MARKER = Path(".itb") / "demo.json"
@@ -34,7 +34,7 @@ def demo_settings(data_root: Path, *, symbols: int = 2, days: int = 120) -> Iter
     with DemoExchange() as exchange:
         yield load_settings(
             data_root=data_root,
-            symbols=DEMO_SYMBOLS[:symbols],
+            symbols=InventedVenue().symbols[:symbols],
             freqs=("5m", "1h"),
             start=start,
             binance_url=exchange.url,

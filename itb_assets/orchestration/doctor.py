@@ -97,7 +97,8 @@ def _database(settings: Settings) -> str:
     if settings.storage_phase == "files":
         return "none: ITB_STORAGE_PHASE is files"
     if settings.database_url is None:
-        return f"embedded PostgreSQL, {embedded_server(settings).status()}; started when needed"
+        running = embedded_server(settings).status().running
+        return f"embedded PostgreSQL, {'running' if running else 'started when needed'}"
     return f"answers: {_server_version(settings.database_url)}"
 
 

@@ -34,9 +34,11 @@ def as_failures() -> Iterator[None]:
 
 def cause_of(error: BaseException) -> ItbError | None:
     """Return our own error behind one of Dagster's, if there is one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ItbError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:  # Dagster links some errors in a circle
+        if isinstance(following, ItbError):
+            return following
+        chain.append(following)
+        following = following.__cause__ or following.__context__
     return None

@@ -21,6 +21,7 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout
 
 DAGSTER_URL = "ITB_DAGSTER_URL"
+DATABASES = ("itb", "dagster")
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
@@ -41,7 +42,7 @@ def running_database(settings: Settings) -> Iterator[Settings]:
     server = embedded_server(settings)
     started = server.start()
     try:
-        for name in ("itb", "dagster"):
+        for name in DATABASES:
             server.ensure_database(name)
         yield settings.model_copy(
             update={

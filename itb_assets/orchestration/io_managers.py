@@ -5,7 +5,7 @@ What is computed does not belong here, nor how a file or a table is written: tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -32,6 +32,9 @@ def _market(context: dg.InputContext | dg.OutputContext) -> Market:
     return market_of(keys[0])
 
 
+LOCK_WAIT_S = 60
+
+
 class FrameIOManager(dg.IOManager):
     """Stores a FrameUpdate, hands out a StoredFrame that reads only what is asked of it."""
 
@@ -44,44 +47,44 @@ class FrameIOManager(dg.IOManager):
         with as_failures():
             market = _market(context)
             asset = "/".join(context.asset_key.path)
-            manifest = self._write(context, market, asset, obj)
             path = self._platform.frame_path(market, asset)
+            with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
+                manifest = self._write(context, market, asset, obj)
+                self._catch_up(market, asset, path)
             context.add_output_metadata(frame_metadata(manifest, path) | dict(obj.metadata))
 
     def _write(
         self, context: dg.OutputContext, market: Market, asset: str, update: FrameUpdate
     ) -> FrameManifest:
-        frames = self._platform.frames
-        path = self._platform.frame_path(market, asset)
-        with market_lock(self._platform.layout.market_lock(market), wait_s=60):
-            if update.frame is None:
-                return frames.open(path).manifest
-            record = Record(
-                asset=asset,
-                symbol=market.symbol,
-                freq=market.freq,
-                digest=update.digest,
-                sources=dict(update.sources),
-                run_id=context.run_id,
-                written_at=self._platform.clock(),
-            )
-            before_commit = self._table_write(market, asset, update)
-            if update.from_time is None:
-                return frames.write(path, update.frame, record=record, before_commit=before_commit)
-            return frames.splice(
-                path, update.frame, record=record, from_time=update.from_time, before_commit=before_commit
-            )
-
-    def _table_write(
-        self, market: Market, asset: str, update: FrameUpdate
-    ) -> Callable[[FrameManifest], None] | None:
-        database = self._platform.database
-        frame = update.frame
-        if database is None or frame is None or not database.keeps(asset):
-            return None
-        return lambda manifest: database.replace(
-            asset, market, frame, from_time=update.from_time, manifest=manifest
+        frames, path, frame = self._platform.frames, self._platform.frame_path(market, asset), update.frame
+        if frame is None:
+            return frames.open(path).manifest
+        record = Record(
+            asset=asset,
+            symbol=market.symbol,
+            freq=market.freq,
+            digest=update.digest,
+            sources=dict(update.sources),
+            run_id=context.run_id,
+            written_at=self._platform.clock(),
         )
+
+        def commit_rows(manifest: FrameManifest) -> None:
+            database = self._platform.database
+            if database is not None and database.keeps(asset):
+                database.replace(asset, market, frame, from_time=update.from_time, manifest=manifest)
+
+        if update.from_time is None:
+            return frames.write(path, frame, record=record, before_commit=commit_rows)
+        return frames.splice(
+            path, frame, record=record, from_time=update.from_time, before_commit=commit_rows
+        )
+
+    def _catch_up(self, market: Market, asset: str, path: Path) -> None:
+        """Give the tables what they missed: a database that was away, or a run without one."""
+        database = self._platform.database
+        if database is not None and database.keeps(asset):
+            database.catch_up(asset, market, self._platform.frames.open(path))
 
     def load_input(self, context: dg.InputContext) -> StoredFrame:
         """Return a lazy handle on what is stored."""
@@ -107,7 +110,7 @@ class ModelIOManager(dg.IOManager):
             market = _market(context)
             folder = self._platform.layout.model_dir(market, obj.name.variant, obj.name.algo, obj.name.label)
             if obj.trained is not None:
-                with market_lock(self._platform.layout.market_lock(market), wait_s=60):
+                with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
                     self._platform.models.save(
                         folder,
                         payload=obj.trained.payload,

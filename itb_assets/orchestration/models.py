@@ -19,6 +19,7 @@ from itb_assets.observability.plots import feature_importance, score_calibration
 from itb_assets.orchestration.metadata import picture, table
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.layout import MODEL_FILE
 from itb_assets.storage.models import StoredModel
 
 LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "pandas", "ta-lib")
@@ -44,7 +45,8 @@ class LoadedModel:
     @property
     def payload(self) -> Mapping[str, Any]:
         """What scores rows."""
-        return self.stored.payload
+        payload: Mapping[str, Any] = self.stored.payload
+        return payload
 
     @property
     def features(self) -> list[str]:
@@ -57,9 +59,15 @@ class LoadedModel:
         return pd.Timestamp(self.stored.metadata["train_end"])
 
     @property
+    def live_start(self) -> pd.Timestamp:
+        """First row that only the final fit scores: not trained on, and after the walk-forward scores."""
+        tested: pd.Timestamp = self.scores()["timestamp"].iloc[-1]
+        return max(self.train_end, tested + pd.Timedelta(nanoseconds=1))
+
+    @property
     def sha256(self) -> str:
         """Digest of the model file."""
-        return str(self.stored.metadata["sha256"])
+        return str(self.stored.metadata["sha256"][MODEL_FILE])
 
     def scores(self) -> pd.DataFrame:
         """Return the walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
@@ -144,7 +152,7 @@ def _metadata(
 def _page(trained: TrainedModel) -> dict[str, Any]:
     overall = trained.metrics
     labels = [f"{fold.score_start:%Y-%m-%d}" for fold in trained.folds]
-    aucs = [fold.metrics.auc for fold in trained.folds]
+    aucs = [_number(fold.metrics.auc) for fold in trained.folds]
     scores = trained.scores
     return {
         "auc": overall.auc,
@@ -167,7 +175,7 @@ def _page(trained: TrainedModel) -> dict[str, Any]:
             ]
         ),
         "walk_forward_auc": picture(
-            walk_forward_auc(list(zip(labels, aucs, strict=True)), overall.auc), "walk-forward AUC"
+            walk_forward_auc(list(zip(labels, aucs, strict=True)), _number(overall.auc)), "walk-forward AUC"
         ),
         "calibration": picture(score_calibration(scores["score"], scores["outcome"]), "score calibration"),
         "importance": picture(
@@ -175,6 +183,10 @@ def _page(trained: TrainedModel) -> dict[str, Any]:
             "feature importance",
         ),
     }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def needs_training(platform: Platform, market: Market, name: ModelName) -> bool:

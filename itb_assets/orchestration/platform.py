@@ -19,7 +19,7 @@ from itb_assets.domain.labels import output_names as label_names
 from itb_assets.domain.markets import Market
 from itb_assets.domain.specs import AlgorithmSpec, Dialect, GeneratorSpec
 from itb_assets.domain.strategy import Strategy, check_strategies
-from itb_assets.errors import ConfigError
+from itb_assets.errors import ConfigError, DatabaseUnavailable
 from itb_assets.settings import Settings
 from itb_assets.sources.history import HistorySource, open_history
 from itb_assets.sources.protocol import Progress
@@ -114,10 +114,22 @@ class Platform:
 
     @cached_property
     def database(self) -> SqlStore | None:
-        """The tables, or None in storage phase `files`."""
-        if self.settings.storage_phase == "files" or self.settings.database_url is None:
+        """The tables, or None in storage phase `files`; raise DatabaseUnavailable when none is configured."""
+        if self.settings.storage_phase == "files":
             return None
+        if self.settings.database_url is None:
+            raise DatabaseUnavailable(
+                "no database is running for this data root: `itb run` and `itb ui` start the embedded one; "
+                "else set ITB_DATABASE_URL, or ITB_STORAGE_PHASE=files to do without"
+            )
         return SqlStore(self.settings.database_url.get_secret_value())
+
+    def close(self) -> None:
+        """Let go of the database and of the exchange, as far as they were used."""
+        for name in ("database", "source"):
+            opened = vars(self).get(name)  # a cached_property is there once it was used
+            if opened is not None:
+                opened.close()
 
     def frame_path(self, market: Market, asset: str) -> Path:
         """Return where an asset such as `processed/features` of a market lies."""

@@ -6,6 +6,7 @@ What a run computes is the assets'; how it is shown is the caller's.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ def _run(
     config = KlinesConfig(
         start=plan.start, end=plan.end, full_refresh=plan.full_refresh, repair_gaps=plan.repair_gaps
     )
-    run_id = dg.DagsterRun().run_id
+    run_id = str(uuid.uuid4())
     started = time.perf_counter()
     error: ItbError | None = None
     rows_new = 0

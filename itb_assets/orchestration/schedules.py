@@ -3,8 +3,6 @@
 They decide which markets are due; what a run does is the job's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import dagster as dg

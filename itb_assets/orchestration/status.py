@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import InputError
+from itb_assets.errors import InputError, ItbError
 from itb_assets.orchestration.checks import LATE_AFTER_KLINES, PUBLISH_GRACE
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.catalogue import read_gaps
+from itb_assets.storage.layout import ModelAddress
 
 MODEL_PARTS = ("SYMBOL", "FREQ", "VARIANT", "ALGO", "LABEL")
 
@@ -79,24 +80,21 @@ def gap_rows(platform: Platform, *, closed: bool = False) -> list[dict[str, Any]
 
 def model_rows(platform: Platform) -> list[dict[str, Any]]:
     """Describe every model folder, with figures on rows it was never trained on."""
-    rows = []
-    for address in platform.layout.models():
-        market = address.market
-        folder = platform.layout.model_dir(market, address.variant, address.algo, address.label)
-        metadata, metrics = platform.models.peek(folder) or {}, platform.models.peek_metrics(folder) or {}
-        overall = metrics.get("overall", {})
-        rows.append(
-            {
-                "model": f"{market.symbol}/{market.freq}/{address.variant}/{address.algo}/{address.label}",
-                "auc": overall.get("auc"),
-                "average_precision": overall.get("average_precision"),
-                "base_rate": overall.get("base_rate"),
-                "win_rate": overall.get("win_rate"),
-                "scored_rows": overall.get("rows"),
-                "trained_until": str(metadata.get("train_end", ""))[:16],
-            }
+    return [_model_row(platform, address) for address in platform.layout.models()]
+
+
+def _model_row(platform: Platform, address: ModelAddress) -> dict[str, Any]:
+    market = address.market
+    name = f"{market.symbol}/{market.freq}/{address.variant}/{address.algo}/{address.label}"
+    figures = ("auc", "average_precision", "base_rate", "win_rate", "rows")
+    try:
+        model = platform.models.load(
+            platform.layout.model_dir(market, address.variant, address.algo, address.label)
         )
-    return rows
+    except ItbError as error:
+        return {"model": name, **dict.fromkeys(figures), "trained_until": None, "state": type(error).__name__}
+    overall, until = model.metrics["overall"], str(model.metadata["train_end"])[:16]
+    return {"model": name, **{key: overall[key] for key in figures}, "trained_until": until, "state": "whole"}
 
 
 def model_page(platform: Platform, name: str) -> dict[str, Any]:

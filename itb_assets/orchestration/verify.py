@@ -54,7 +54,7 @@ def _frame(platform: Platform, market: Market, asset: str) -> Iterator[Finding]:
     if problems or database is None or not database.keeps(asset):
         return
     manifest = platform.frames.open(path).manifest
-    recorded = database.manifest(asset, market)
+    recorded = database.recorded(asset, market)
     if recorded is None:
         yield Finding(
             str(market), f"table of {asset}", "the database has no record of it: materialize it again"

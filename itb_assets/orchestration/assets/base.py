@@ -3,8 +3,6 @@
 No asset is defined here.
 """
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -46,7 +44,7 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
             started = time.perf_counter()
             with as_failures():
                 result = compute(context, **arguments)
-            log.info("asset computed", seconds=round(time.perf_counter() - started, 3))
+            log.debug("asset computed", seconds=round(time.perf_counter() - started, 3))
             return result
 
         return dg.asset(
@@ -55,7 +53,6 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
             deps=[dg.AssetKey(dep) for dep in deps or []],
             group_name=group,
             partitions_def=MARKETS,
-            backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
             io_manager_key=io_manager,
             owners=owners or OWNERS,
             kinds=kinds,

@@ -3,8 +3,6 @@
 What a label is belongs to `domain.labels`. Nothing on the way to a signal reads this asset.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import pandas as pd
 

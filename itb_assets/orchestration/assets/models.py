@@ -1,7 +1,5 @@
 """Model assets: one per (variant, algo, label) of the strategies, partitioned by market like all others."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from itb_assets.orchestration.assets.base import asset_in, market_asset

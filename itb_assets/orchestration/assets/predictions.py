@@ -3,8 +3,6 @@
 How a row is scored belongs to `domain.training`.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 
@@ -63,7 +61,7 @@ def _update(
     work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=digest, sources=sources)
     if work.nothing:
         return FrameUpdate(None, digest, versions(sources))
-    live_start = min(model.train_end for model in models.values())
+    live_start = min(model.live_start for model in models.values())
     from_time = work.from_time if work.from_time is not None and work.from_time >= live_start else None
     rows = features.since(from_time or live_start)
     scored = [_live(name, model, rows) for name, model in models.items()]
@@ -78,13 +76,12 @@ def _update(
         digest,
         versions(sources),
         from_time=from_time,
-        changed_from=from_time,
         metadata={"samples": counts},
     )
 
 
 def _live(name: ModelName, model: LoadedModel, rows: pd.DataFrame) -> pd.DataFrame:
-    unseen = rows[rows["timestamp"] >= model.train_end]
+    unseen = rows[rows["timestamp"] >= model.live_start]
     scores = score_rows(model.payload, features=model.features, frame=unseen)
     return pd.DataFrame({"timestamp": unseen["timestamp"].to_numpy(), "sample": "live", name.score: scores})
 
@@ -107,7 +104,7 @@ def _combine(scored: list[pd.DataFrame]) -> pd.DataFrame:
     for frame in by_time[1:]:
         index = index.union(frame.index)
     tested = pd.Series(data=False, index=index)
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for frame in by_time:
         tested |= (frame["sample"] == "out_of_sample").reindex(index, fill_value=False)
         columns |= {

@@ -3,8 +3,6 @@
 What a feature is belongs to `domain.features`.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import pandas as pd
 

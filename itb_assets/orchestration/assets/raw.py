@@ -3,8 +3,7 @@
 Reading an exchange's format belongs to `sources`, what a kline must be to `domain.klines`.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -76,7 +75,7 @@ def _update(
     market: Market,
     stored: StoredFrame | None,
     fresh: pd.DataFrame,
-    report: dict[str, object],
+    report: Mapping[str, object],
 ) -> FrameUpdate:
     if stored is None and fresh.empty:
         raise DataContractError(

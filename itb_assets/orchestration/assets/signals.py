@@ -3,8 +3,6 @@
 What a rule means belongs to `domain.signals`.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import dagster as dg
@@ -64,8 +62,10 @@ def _update(
     work = pending_work(stored, digest=digest, sources=sources)
     if work.nothing or predictions.first is None:
         return FrameUpdate(None, digest, versions(sources))
-    since = max(predictions.first, work.from_time) if work.from_time is not None else predictions.first
-    scores = predictions.since(rows_before(market, since, lookback_rows(specs)))
+    lookback = lookback_rows(specs)
+    from_time = None if lookback is None else work.from_time
+    since = predictions.first if from_time is None else max(predictions.first, from_time)
+    scores = predictions.since(rows_before(market, since, lookback or 0))
     closes = data.since(scores["timestamp"].iloc[0], ["timestamp", "close"])
     outputs = compute_signals(scores, specs)
     frame = (
@@ -76,13 +76,12 @@ def _update(
         ]
     )
     frame = frame[frame["timestamp"] >= since].reset_index(drop=True)
-    from_time = None if work.from_time is None else since
+    from_time = None if from_time is None else since
     return FrameUpdate(
         frame,
         digest,
         versions(sources),
         from_time=from_time,
-        changed_from=from_time,
         metadata=_page(market, frame),
     )
 
