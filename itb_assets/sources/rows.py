@@ -53,7 +53,7 @@ def parse_csv_rows(text: bytes, market: Market, *, origin: str) -> pd.DataFrame:
     try:
         raw = pl.read_csv(
             text,
-            has_header=not text.lstrip()[:1].isdigit(),
+            has_header=_is_header(text),
             new_columns=list(KLINE_COLUMNS),
             schema=_RAW_SCHEMA,
         )
@@ -63,6 +63,20 @@ def parse_csv_rows(text: bytes, market: Market, *, origin: str) -> pd.DataFrame:
             f"{origin}: expected {len(KLINE_COLUMNS)} comma separated numbers a line: {first}"
         ) from error
     return _canonical(raw, market, origin) if len(raw) else empty_klines()
+
+
+def _is_header(text: bytes) -> bool:
+    """Tell whether the first line names columns: no field of it is a number, not even NaN."""
+    fields = text.split(b"\n", 1)[0].split(b",")
+    return not any(_is_number(field) or not field.strip() for field in fields)
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: object, name: str) -> float | int:
