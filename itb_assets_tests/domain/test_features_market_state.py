@@ -30,6 +30,7 @@ def literal_regime(features, data, step, window, least):
             continue  # the day began before the frame did
         places = [starts[day] - 1 - step * back for back in range(window // step)]
         known = np.sort([ratio[place] for place in places if place >= 0 and not np.isnan(ratio[place])])
+        known = known.astype(np.float32).astype(np.float64)
         if len(known) * step < least:
             continue
         low, high = (known[int(quantile * len(known))] * (1 - TIE_MARGIN) for quantile in (0.35, 0.70))

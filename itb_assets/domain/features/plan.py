@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from itb_assets.domain.features.registry import registered_generators, resolve
-from itb_assets.domain.features.segments import known_segments, run_step, value_inputs
+from itb_assets.domain.features.segments import Segments, run_step, value_inputs
 from itb_assets.domain.features.steps import TIMESTAMP, Array, FeatureGenerator, Step
 from itb_assets.domain.generator_config import input_name, output_name
 from itb_assets.domain.specs import Dialect, GeneratorSpec
@@ -86,14 +86,13 @@ class FeaturePlan:
         frame: dict[str, Any] = {TIMESTAMP: data[TIMESTAMP].array}
         values: dict[str, Any] = {name: _float_column(data[name]) for name in self.inputs}
         values[TIMESTAMP] = _open_time_ns(data)
-        segments: dict[tuple[str, ...], tuple[slice, ...]] = {}
+        segments = Segments(values, len(data))
         with np.errstate(all="ignore"):
             for placed in self._steps:
                 columns = {name: values[column] for name, column in placed.columns.items()}
-                watched = tuple(sorted({placed.columns[name] for name in value_inputs(placed.step)}))
-                if placed.step.by_segment and watched not in segments:
-                    segments[watched] = known_segments([values[name] for name in watched], len(data))
-                outputs = run_step(placed.step, columns, segments.get(watched, ()), len(data))
+                watched = (placed.columns[name] for name in value_inputs(placed.step))
+                stretches = segments.of(watched) if placed.step.by_segment else ()
+                outputs = run_step(placed.step, columns, stretches, len(data))
                 values.update(zip(placed.names, outputs, strict=True))
         frame |= {name: values[name] for name in self.names}
         return pd.DataFrame(frame, index=pd.RangeIndex(len(data)), copy=False)
@@ -240,4 +239,7 @@ def _float_column(column: pd.Series) -> Array:
 
 
 def _open_time_ns(data: pd.DataFrame) -> npt.NDArray[np.int64]:
-    return pd.DatetimeIndex(data[TIMESTAMP]).as_unit("ns").asi8  # type: ignore[attr-defined, no-any-return]
+    times = pd.DatetimeIndex(data[TIMESTAMP], copy=False)
+    if times.unit != "ns":  # converting copies even what is ns already
+        times = times.as_unit("ns")
+    return times.asi8  # type: ignore[attr-defined, no-any-return]

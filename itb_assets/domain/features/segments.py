@@ -5,7 +5,8 @@ What is computed within a stretch belongs to the steps; what a gap is belongs to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,13 +14,37 @@ from itb_assets.domain.features.steps import TIMESTAMP, Array, Columns, Step
 from itb_assets.errors import DataContractError
 
 
+class Segments:
+    """The unbroken stretches of rows in which columns are finite, each column looked through once."""
+
+    def __init__(self, columns: Mapping[str, Array], rows: int) -> None:
+        """Look at `columns` as they are asked for: features may join them in the meantime."""
+        self._columns = columns
+        self._rows = rows
+        self._whole: dict[str, bool] = {}
+        self._found: dict[tuple[str, ...], tuple[slice, ...]] = {}
+
+    def of(self, names: Iterable[str]) -> tuple[slice, ...]:
+        """Return the stretches in which all of these columns are finite, in order."""
+        broken = tuple(sorted(name for name in set(names) if not self._is_whole(name)))
+        if broken not in self._found:
+            self._found[broken] = known_segments([self._columns[name] for name in broken], self._rows)
+        return self._found[broken]
+
+    def _is_whole(self, name: str) -> bool:
+        if name not in self._whole:
+            column = self._columns[name]
+            # a finite sum proves finite terms and costs no array; one that overflowed proves nothing
+            self._whole[name] = math.isfinite(column.sum()) or bool(np.isfinite(column).all())
+        return self._whole[name]
+
+
 def known_segments(columns: Sequence[Array], rows: int) -> tuple[slice, ...]:
     """Return the unbroken stretches of rows in which every column is finite."""
-    broken = [column for column in columns if not np.isfinite(column).all()]
-    if not broken:
+    if not columns:
         return (slice(0, rows),) if rows else ()
-    known = np.isfinite(broken[0])
-    for column in broken[1:]:
+    known = np.isfinite(columns[0])
+    for column in columns[1:]:
         known &= np.isfinite(column)
     edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
     return tuple(slice(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True))
