@@ -53,9 +53,9 @@ def recover(path: Path) -> FrameManifest | None:
 
     The caller holds the market's lock.
     """
-    remove_stray_files(path)
-    remove_stray_files(manifest_path(path))
     coming = _next_path(path)
+    for name in (path, manifest_path(path), coming):
+        remove_stray_files(name)
     if coming.exists():
         if _is_described(path, _load(coming)):
             coming.replace(manifest_path(path))

@@ -94,6 +94,8 @@ class EmbeddedPostgres:
         with self._alone():
             if not self.status().running:
                 user = server_user(self.data_dir)
+                if (socket_dir := self._planned_socket_dir()) != self.data_dir:
+                    private_folder(socket_dir, user)
                 self._initialise(user)
                 self._launch(user)
                 return True
@@ -185,8 +187,6 @@ class EmbeddedPostgres:
     def _launch(self, user: ServerUser) -> None:
         self._clear_dead_server()
         socket_dir = self._planned_socket_dir()
-        if socket_dir != self.data_dir:
-            private_folder(socket_dir, user)
         log = self.data_dir / "server.log"
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.unlink()

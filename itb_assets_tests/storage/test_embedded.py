@@ -1,0 +1,149 @@
+"""The embedded server starts anywhere, survives who started it, and comes back after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
+from itb_assets.storage.embedded import MAX_SOCKET_BYTES, EmbeddedPostgres
+
+START = """
+import sys
+from pathlib import Path
+from itb_assets.storage.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]), runtime_dir=Path(sys.argv[2]))
+print(server.start(), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Return a server started by another process, which has ended, in a deep folder with spaces."""
+    base = tmp_path_factory.mktemp("pg")
+    data_dir = base / "a deep folder" / ("x" * 60) / ("y" * 60) / "postgres"
+    command = [sys.executable, "-c", START, str(data_dir), str(base)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    server = EmbeddedPostgres(data_dir, runtime_dir=base)
+    yield server
+    server.stop(at_once=True)
+
+
+def ask(server, statement):
+    engine = sa.create_engine(server.url("postgres"))
+    try:
+        with engine.connect() as connection:
+            return connection.execute(sa.text(statement)).scalar()
+    finally:
+        engine.dispose()
+
+
+def test_it_outlives_who_started_it(server):
+    assert server.status().running
+    assert server.start() is False
+    assert os.getsid(server.status().pid) != os.getsid(0)
+    assert ask(server, "SELECT 1") == 1
+
+
+def test_a_deep_folder_gets_a_short_private_socket(server):
+    status = server.status()
+    assert status.socket_dir != server.data_dir
+    assert len(os.fsencode(status.socket_dir / ".s.PGSQL.5432")) <= MAX_SOCKET_BYTES
+    assert status.socket_dir.stat().st_mode & 0o077 == 0
+    assert server.data_dir.stat().st_mode & 0o077 == 0
+
+
+def test_it_listens_on_no_network_address_and_keeps_what_it_promised(server):
+    assert ask(server, "SHOW listen_addresses") == ""
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", 5432)) != 0 or ask(server, "SELECT inet_server_addr()") is None
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert ask(server, f"SHOW {setting}") == "on"
+    assert ask(server, "SELECT count(*) FROM pg_hba_file_rules WHERE type <> 'local'") == 0
+
+
+def test_clients_are_counted_without_the_one_that_counts(server):
+    assert not server.has_clients()
+    connection = psycopg2.connect(dbname="postgres", user="postgres", host=str(server.status().socket_dir))
+    assert server.has_clients()
+    connection.close()
+
+
+def test_databases_are_made_once(server):
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(server.ensure_database, ["itb"] * 3))
+    assert ask(server, "SELECT count(*) FROM pg_database WHERE datname = 'itb'") == 1
+    with pytest.raises(InputError, match="is not valid"):
+        server.ensure_database('x"; DROP DATABASE itb')
+
+
+def test_it_comes_back_after_a_kill(server):
+    """A dead server's lock file names a process that is gone; what was committed is there."""
+    engine = sa.create_engine(server.url("postgres"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS a"))
+    engine.dispose()
+    os.kill(server.status().pid, signal.SIGKILL)
+    assert server.start()
+    assert ask(server, "SELECT a FROM kept") == 42
+
+
+def test_a_process_id_that_another_program_has_now_does_not_stop_it(server):
+    """As after a reboot: the file names a living process that is no server."""
+    server.stop()
+    pid_file = server.data_dir / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n{server.data_dir}\n1\n5432\n\n\n\nready\n")
+    owner = (server.data_dir / "PG_VERSION").stat()
+    os.chown(pid_file, owner.st_uid, owner.st_gid)
+    assert not server.status().running
+    assert server.start()
+    assert server.status().pid != os.getpid()
+
+
+def test_starters_take_turns(server):
+    server.stop()
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(lambda _: server.start(), range(4))) == [False, False, False, True]
+
+
+def test_a_stopped_server_says_so(server):
+    assert server.stop()
+    assert not server.stop()
+    assert not server.status().running
+    with pytest.raises(DatabaseUnavailable, match="itb db start"):
+        server.ensure_database("itb")
+    server.start()
+
+
+def test_a_server_that_cannot_start_shows_its_log(server):
+    server.stop()
+    conf = server.data_dir / "postgresql.conf"
+    good = conf.read_text()
+    try:
+        conf.write_text(good + "\nnonsense = 1\n")
+        with pytest.raises(DatabaseUnavailable, match='unrecognized configuration parameter "nonsense"'):
+            server.start()
+    finally:
+        conf.write_text(good)
+    assert server.start()
+
+
+def test_a_socket_folder_of_somebody_else_is_refused(tmp_path):
+    """A folder in a shared place that others may enter would let them in without a password."""
+    server = EmbeddedPostgres(tmp_path / ("z" * 100) / "postgres", runtime_dir=tmp_path)
+    planted: Path = server.status().socket_dir
+    planted.mkdir(mode=0o777)
+    planted.chmod(0o777)
+    with pytest.raises(StorageError, match="only user"):
+        server.start()
+    assert not server.status().running
