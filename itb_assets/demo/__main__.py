@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from pathlib import Path
 
-from itb_assets.demo.exchange import DEMO_429_EVERY, DemoExchange
+from itb_assets.demo.exchange import DEMO_429_EVERY, DemoExchange, serve
 from itb_assets.demo.faults import Faults
 from itb_assets.errors import ItbError
 
@@ -28,17 +27,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        with DemoExchange(
-            chosen.host, chosen.port, recorded=chosen.recorded, faults=Faults(every_429=chosen.every_429)
-        ) as exchange:
-            print(f"demo exchange at {exchange.url}; stop it with Ctrl-C", flush=True)  # noqa: T201 - its address
-            threading.Event().wait()
-    except KeyboardInterrupt:
-        return 0
+        serve(
+            chosen.host,
+            chosen.port,
+            recorded=chosen.recorded,
+            faults=Faults(every_429=chosen.every_429),
+            ready=_tell,
+        )
     except ItbError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a program speaks here
         return error.exit_code
     return 0
+
+
+def _tell(exchange: DemoExchange) -> None:
+    print(f"demo exchange at {exchange.url}; stop it with Ctrl-C", flush=True)  # noqa: T201 - its address
 
 
 if __name__ == "__main__":

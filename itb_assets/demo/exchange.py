@@ -6,11 +6,13 @@ What it answers belongs to `api` (REST) and `zips` (archive); what it can do wro
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +30,7 @@ DEMO_429_EVERY = 8
 """The demo refuses one API request in so many, to show that Retry-After is obeyed."""
 _IDLE_S = 30.0
 _REQUESTS_KEPT = 100_000
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DemoExchange:
@@ -180,13 +183,18 @@ def serve(
     recorded: Path | None = None,
     now_ms: NowMs = system_now_ms,
     faults: Faults | None = None,
-    ready: threading.Event | None = None,
+    ready: Callable[[DemoExchange], None] = lambda _exchange: None,
 ) -> None:
-    """Run the exchange until interrupted; `ready` is set once it answers."""
-    with DemoExchange(host, port, recorded=recorded, now_ms=now_ms, faults=faults):
-        if ready:
-            ready.set()
-        threading.Event().wait()
+    """Run the exchange in the main thread until SIGINT or SIGTERM; `ready` is called once it answers."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _STOP_SIGNALS}
+    try:
+        with DemoExchange(host, port, recorded=recorded, now_ms=now_ms, faults=faults) as exchange:
+            ready(exchange)
+            stop.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int, exchange: DemoExchange) -> _Server:
