@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_segments_hold_exactly_the_rows_in_which_all_columns_are_known(masks):
     for segment in segments:
         inside[segment] = True
     assert (inside == np.all(masks, axis=0)).all()
-    assert all(later.start > earlier.stop for earlier, later in zip(segments, segments[1:], strict=False))
+    assert all(later.start > earlier.stop for earlier, later in pairwise(segments))
 
 
 def test_infinities_are_unknown_and_sums_that_overflow_are_not():
