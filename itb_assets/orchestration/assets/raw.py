@@ -35,7 +35,9 @@ class KlinesConfig(dg.Config):
         "", description="first kline wanted, ISO time in UTC; empty: where the stored klines go on"
     )
     end: str = Field("", description="load klines before this ISO time; empty: up to now")
-    full_refresh: bool = Field(default=False, description="load everything from `start` again")
+    full_refresh: bool = Field(
+        default=False, description="ask for the whole stored time again; nothing stored is dropped"
+    )
     repair_gaps: bool = Field(default=False, description="ask again for the klines missing in between")
 
 
@@ -49,12 +51,12 @@ def klines(
     interface. Gaps are recorded in `raw/gaps.json` and never filled.
     """
     market = market_of(context.partition_key)
-    stored = None if config.full_refresh else platform.stored(market, "raw/klines")
+    stored = platform.stored(market, "raw/klines")
     start, end = _time(config.start, "start"), _time(config.end, "end") or pd.Timestamp(platform.clock())
     if stored is not None and stored.last is not None:
         platform.source.forget(market, _ms(stored.last))
     fresh, report = empty_klines(), {}
-    for window in _windows(market, platform, stored, start, end, repair=config.repair_gaps):
+    for window in _windows(market, platform, stored, config, (start, end)):
         batch = platform.source.fetch(market, _ms(window[0]), _ms(window[1]), progress=platform.progress)
         fresh = merge_klines(fresh, batch.frame).frame
         report[f"{window[0]:%Y-%m-%d %H:%M} to {window[1]:%Y-%m-%d %H:%M}"] = _summary(batch.report)
@@ -110,17 +112,18 @@ def _windows(
     market: Market,
     platform: Platform,
     stored: StoredFrame | None,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp,
-    *,
-    repair: bool,
+    config: KlinesConfig,
+    asked: tuple[pd.Timestamp | None, pd.Timestamp],
 ) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    start, end = asked
     if stored is None or stored.first is None or stored.last is None:
         return [(start or pd.Timestamp(platform.settings.start), end)]
+    if config.full_refresh:
+        return [(min(start or stored.first, stored.first), max(end, stored.last + market.freq_delta))]
     windows = []
     if start is not None and start < stored.first:
         windows.append((start, stored.first))
-    if repair:
+    if config.repair_gaps:
         gaps = find_gaps(stored.read(), market)
         windows += [(gap.first_missing, gap.last_missing + market.freq_delta) for gap in gaps]
     resume = stored.last - OVERLAP_ROWS * market.freq_delta
