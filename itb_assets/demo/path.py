@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from itb_assets.domain.markets import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -111,13 +110,21 @@ def _anchors(coin: Coin) -> _Anchors:
     drift = _autoregress(shocks[1], 0.85)
     day_volatility = coin.daily_volatility * np.where(calm > _STORM_FROM, 1.6, 0.75) * np.exp(0.25 * drift)
     tails = draw.standard_t(5, DAYS) / np.sqrt(5 / 3)
-    log_price = np.log(coin.price) + lfilter([1.0], [1.0, -0.995], day_volatility * tails)
+    log_price = np.log(coin.price) + _accumulate(day_volatility * tails, 0.995)
     return _Anchors(log_price, 0.45 * shocks[2], shocks[3], day_volatility)
 
 
 def _autoregress(shocks: Floats, memory: float) -> Floats:
     """Return a stationary series of variance one along the last axis."""
-    return np.asarray(lfilter([np.sqrt(1 - memory**2)], [1.0, -memory], shocks), dtype=np.float64)
+    return _accumulate(shocks * np.sqrt(1 - memory**2), memory)
+
+
+def _accumulate(shocks: Floats, memory: float) -> Floats:
+    """Sum shocks along the last axis while what was before fades by `memory` at each step."""
+    steps = np.ascontiguousarray(shocks.T)
+    for at in range(1, len(steps)):
+        steps[at] += memory * steps[at - 1]
+    return np.ascontiguousarray(steps.T)
 
 
 @lru_cache(maxsize=12)

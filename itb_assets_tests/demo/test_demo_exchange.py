@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import requests
 
+from itb_assets.demo.__main__ import main
 from itb_assets.demo.exchange import DEMO_429_EVERY, DemoExchange
 from itb_assets.demo.faults import Faults
 from itb_assets.demo.market import DEMO_SYMBOLS
@@ -203,22 +204,19 @@ def test_a_folder_without_archives_cannot_be_served(tmp_path):
         DemoExchange(recorded=tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_runs_by_itself_until_it_is_told_to_stop(number):
+def test_it_runs_by_itself_until_it_is_told_to_stop():
     command = [sys.executable, "-m", "itb_assets.demo", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = process.stdout.readline().split()[3].rstrip(";")
         try:
             assert requests.get(f"{url}/api/v3/ping", timeout=10).status_code == 200
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT)
             assert process.wait(10) == 0
         finally:
             process.kill()
 
 
-def test_by_itself_on_a_taken_port_it_fails_with_its_code(exchange):
-    command = [sys.executable, "-m", "itb_assets.demo", "--port", str(exchange.port)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert done.returncode == PortInUse.exit_code
-    assert "is taken" in done.stderr
+def test_by_itself_on_a_taken_port_it_fails_with_its_code(exchange, capsys):
+    assert main(["--port", str(exchange.port)]) == PortInUse.exit_code
+    assert "is taken" in capsys.readouterr().err
