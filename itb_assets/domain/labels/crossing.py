@@ -139,8 +139,10 @@ class CrossingGroup:
         reached, ties = first_touches(close, ahead, behind, lines, self.horizon_rows)
         if dialect == "causal":
             unknown = prices.unknown(columns, horizon=self.horizon_rows)
-            results = zip(reached, ties, strict=True)
-            return dict(zip(self.names, (_causal(*result, unknown) for result in results), strict=True))
+            np.greater(reached, ties, out=reached)  # a tie is resolved against us
+            unknown.clear(reached), unknown.clear(ties)
+            results = zip(self.names, reached, ties, strict=True)
+            return {name: LabelValues(won, unknown, tie) for name, won, tie in results}
         if any(map(prices.has_missing, columns)):
             for values, pair in zip(reached, lines, strict=True):
                 _legacy_gaps(close, ahead, behind, pair, self.horizon_rows, values)
@@ -170,14 +172,6 @@ def _group(spec: GeneratorSpec, config: CrossingConfig) -> CrossingGroup:
     )
     ahead, behind = (high, low) if config.function == "high" else (low, high)
     return CrossingGroup(close, ahead, behind, config.horizon, labels)
-
-
-def _causal(reached: Bools, tie: Bools, unknown: Bools) -> LabelValues:
-    """Resolve ties against us and leave nothing behind the mask."""
-    np.greater(reached, tie, out=reached)
-    np.greater(reached, unknown, out=reached)
-    np.greater(tie, unknown, out=tie)
-    return LabelValues(reached, unknown, tie)
 
 
 def _legacy_gaps(

@@ -23,11 +23,25 @@ TIE_SUFFIX = "_tie"
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """Rows without an answer: a read-only mask, which columns share, and the stretches it is made of."""
+
+    mask: Bools
+    spans: tuple[slice, ...]
+
+    def clear(self, values: Bools) -> Bools:
+        """Set the unknown rows of `values`, along its last axis, to False in place, and return it."""
+        for span in self.spans:
+            values[..., span] = False
+        return values
+
+
+@dataclass(frozen=True)
 class LabelValues:
     """One label over all rows; `unknown` rows hold no answer, whatever `values` says there."""
 
     values: Bools
-    unknown: Bools | None = None
+    unknown: Unknown | None = None
     tie: Bools | None = None
 
 
@@ -73,7 +87,7 @@ class Prices:
 
     data: pd.DataFrame
     _values: dict[str, Floats] = field(default_factory=dict)
-    _unknown: dict[tuple[frozenset[str], int, int], Bools] = field(default_factory=dict)
+    _unknown: dict[tuple[frozenset[str], int, int], Unknown] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -94,16 +108,12 @@ class Prices:
         """Tell whether any row of a column is missing."""
         return _has_nan(self.column(name))
 
-    def unknown(self, names: tuple[str, ...], *, horizon: int, lookback: int = 0) -> Bools:
-        """Mark each row t unless all of rows t-lookback to t+horizon exist and hold all of these columns.
-
-        The array is shared by all who ask for the same window, and read-only for that reason.
-        """
+    def unknown(self, names: tuple[str, ...], *, horizon: int, lookback: int = 0) -> Unknown:
+        """Find each row t unless all of rows t-lookback to t+horizon exist and hold all of these columns."""
         key = (frozenset(names), horizon, lookback)
         if key not in self._unknown:
-            unknown = _near_missing([self.column(name) for name in names], horizon, lookback)
-            unknown.flags.writeable = False
-            self._unknown[key] = unknown
+            columns = [self.column(name) for name in names]
+            self._unknown[key] = _near_missing(columns, horizon, lookback)
         return self._unknown[key]
 
 
@@ -112,17 +122,18 @@ def _has_nan(values: Floats) -> bool:
     return bool(np.isnan(values.sum()))
 
 
-def _near_missing(columns: Sequence[Floats], horizon: int, lookback: int) -> Bools:
-    """Mark each row whose window t-lookback..t+horizon leaves the frame or holds a missing value."""
+def _near_missing(columns: Sequence[Floats], horizon: int, lookback: int) -> Unknown:
+    """Find the rows whose window t-lookback..t+horizon leaves the frame or holds a missing value."""
     rows = len(columns[0])
-    unknown = np.ones(rows, dtype=np.bool_)
-    first, last = lookback, rows - horizon  # the window of rows [first, last) lies inside the frame
-    if first >= last:
-        return unknown
-    if not any(map(_has_nan, columns)):
-        unknown[first:last] = False
-        return unknown
-    missing = np.logical_or.reduce([np.isnan(column) for column in columns])
-    seen = np.concatenate(([0], np.cumsum(missing)))
-    unknown[first:last] = seen[first + horizon + 1 : last + horizon + 1] > seen[: last - first]
-    return unknown
+    missing = np.isnan(columns[0])
+    absent = np.empty_like(missing)
+    for column in columns[1:]:
+        missing |= np.isnan(column, out=absent)
+    edges = np.flatnonzero(np.diff(missing, prepend=False, append=False)).reshape(-1, 2).tolist()
+    stretches = [(-lookback, 0), *edges, (rows, rows + horizon)]  # what lies outside the frame is missing too
+    mask = np.zeros(rows, dtype=np.bool_)
+    spans = tuple(slice(max(start - horizon, 0), stop + lookback) for start, stop in stretches)
+    for span in spans:
+        mask[span] = True
+    mask.flags.writeable = False
+    return Unknown(mask, spans)

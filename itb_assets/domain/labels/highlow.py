@@ -85,7 +85,7 @@ class HighLowGroup:
             unknown = None
             if dialect == "causal":
                 unknown = prices.unknown((self.close, self.high, self.low), horizon=self.horizon_rows)
-                np.greater(values, unknown, out=values)
+                unknown.clear(values)
             results[label.name] = LabelValues(values, unknown)
         return results
 

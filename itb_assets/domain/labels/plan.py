@@ -84,7 +84,7 @@ class LabelPlan:
         ties: dict[str, pd.arrays.BooleanArray] = {}
         for group in self.groups:
             for name, result in group.compute(prices, self.dialect).items():
-                mask = known if result.unknown is None else result.unknown
+                mask = known if result.unknown is None else result.unknown.mask
                 labels[name] = pd.arrays.BooleanArray(result.values, mask)
                 if result.tie is not None:
                     ties[f"{name}{TIE_SUFFIX}"] = pd.arrays.BooleanArray(result.tie, mask)

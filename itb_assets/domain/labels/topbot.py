@@ -154,7 +154,7 @@ class TopBotGroup:
                 continue
             unknown = prices.unknown((self.column,), horizon=self.horizon_rows, lookback=self.lookback_rows)
             near = _causal_rows(ridge, extremes, label.tolerance, self.horizon_rows)
-            results[label.name] = LabelValues(np.greater(near, unknown, out=near), unknown)
+            results[label.name] = LabelValues(unknown.clear(near), unknown)
         return results
 
 
