@@ -145,6 +145,25 @@ def test_a_database_that_missed_a_write_catches_up(written, database):
     assert not database.catch_up("raw/klines", BTC, stored)
 
 
+def test_a_database_ahead_of_a_file_that_failed_is_brought_back(written, database):
+    """Killed between the commit and the rename: the table holds a version that no file has."""
+    frame = klines(120)
+    written.write(frame.head(80))
+    ahead = frame.head(100).assign(close=1.0)
+
+    def commit_and_die(manifest):
+        assert database.replace("raw/klines", BTC, ahead, manifest=manifest)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FRAMES.write(written.path, ahead, record=record(), before_commit=commit_and_die)
+    assert len(database.read("ohlcv", BTC)) == 100
+    written.splice(frame.iloc[78:90].reset_index(drop=True))
+    assert written.answers == [True, False]
+    assert database.catch_up("raw/klines", BTC, FRAMES.open(written.path))
+    assert_frame_equal(database.read("ohlcv", BTC), frame.head(90), check_exact=True)
+
+
 def test_an_empty_database_is_filled_from_the_file(written, database_url, tmp_path):
     FRAMES.write(written.path, klines(70), record=record())
     store = SqlStore(database_url)

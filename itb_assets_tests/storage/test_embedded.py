@@ -10,11 +10,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 import sqlalchemy as sa
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
+from itb_assets.storage import server_process
 from itb_assets.storage.embedded import MAX_SOCKET_BYTES, EmbeddedPostgres
 
 START = """
@@ -147,3 +149,28 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path):
     with pytest.raises(StorageError, match="only user"):
         server.start()
     assert not server.status().running
+
+
+def test_root_and_ordinary_users_may_start_it(tmp_path):
+    """Started as somebody else below a folder that only its owner may enter, without opening that folder."""
+    if os.geteuid():
+        pytest.skip("becoming another user needs root; as an ordinary user every other test here shows it")
+    tmp_path.chmod(0o700)
+    folder = tmp_path / "of nobody"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    launcher = Path(server_process.__file__).with_name("launch_server.py")
+    become_nobody = [sys.executable, "-I", "-S", str(launcher), "65534", "65534", "wait"]
+    command = [*become_nobody, sys.executable, "-c", START, str(folder / "postgres"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.stdout == "True\n", done.stderr
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        assert psutil.Process(server.status().pid).uids().real == 65534
+        assert ask(server, "SELECT 1") == 1
+        server.stop(at_once=True)
+        assert server.start()
+        assert psutil.Process(server.status().pid).uids().real == 65534
+    finally:
+        server.stop(at_once=True)
+    assert tmp_path.stat().st_mode & 0o077 == 0
