@@ -17,7 +17,6 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseUnavailable, DataContractError, StorageError
 from itb_assets.storage.database import SqlStore
 from itb_assets.storage.frames import FrameStore
-from itb_assets.storage.migrations import Migration, migrate, migrations
 
 BTC = Market("BTCUSDT", "5m")
 ETH = Market("ETHUSDT", "5m")
@@ -270,31 +269,6 @@ def test_writers_of_one_market_take_turns(database, tmp_path):
         frame for frame, manifest in zip(frames, manifests, strict=True) if manifest.sha256 == found
     )
     assert_frame_equal(database.read("ohlcv", BTC), winner, check_exact=True)
-
-
-def test_migrations_apply_once_and_may_not_change(database):
-    engine = database._engine
-    applied = database.query("SELECT number, sha256 FROM schema_migrations")
-    assert applied == [{"number": m.number, "sha256": m.sha256} for m in migrations()]
-    assert migrate(engine) == ()
-    extra = Migration(9000, "9000_extra", "CREATE TABLE extra (a int)")
-    assert migrate(engine, (extra,)) == (9000,)
-    with pytest.raises(StorageError, match="9000_extra was applied with other statements"):
-        migrate(engine, (Migration(9000, "9000_extra", "CREATE TABLE other (a int)"),))
-
-
-def test_a_migration_that_fails_leaves_nothing(database):
-    broken = Migration(9001, "9001_broken", "CREATE TABLE half (a int); SELECT 1/0")
-    engine = database._engine
-    with pytest.raises(Exception, match="division by zero"):
-        migrate(engine, (broken,))
-    assert database.query("SELECT to_regclass('half') AS found") == [{"found": None}]
-    assert database.query("SELECT 1 FROM schema_migrations WHERE number = 9001") == []
-
-
-def test_numbered_files_are_in_order():
-    numbers = [migration.number for migration in migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_an_unreachable_database_is_transient_and_its_password_stays_secret():
