@@ -62,7 +62,7 @@ class LoadedModel:
     def live_start(self) -> pd.Timestamp:
         """First row that only the final fit scores: not trained on, and after the walk-forward scores."""
         tested: pd.Timestamp = self.scores()["timestamp"].iloc[-1]
-        return max(self.train_end, tested + pd.Timedelta(nanoseconds=1))
+        return max(self.train_end, tested + pd.Timedelta(1, unit="ns"))
 
     @property
     def sha256(self) -> str:
