@@ -37,6 +37,7 @@ NS_PER_MS = 1_000_000
 _PRICES = ("open", "high", "low", "close")
 _SUMS = ("volume", "quote_av", "tb_base_av", "tb_quote_av")
 _DECIMALS = 1e8  # the exchange publishes eight
+_EXACT = 2.0**53
 _COARSE = 2.0**26
 _SHOWN = 3
 
@@ -183,7 +184,11 @@ def _decimal_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
     decimals = units.reshape(values.shape).sum(axis=1)
     carry = np.floor(decimals / _DECIMALS)
     total = whole.reshape(values.shape).sum(axis=1) + carry
-    return np.asarray(total + (decimals - carry * _DECIMALS) / _DECIMALS)
+    rest = decimals - carry * _DECIMALS
+    whole_units = (
+        total * _DECIMALS + rest
+    )  # exact below 2**53: then one division rounds once, as a parser does
+    return np.asarray(np.where(whole_units < _EXACT, whole_units / _DECIMALS, total + rest / _DECIMALS))
 
 
 def _rows_differ(

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kline_making import make_klines, recorded_klines, without
 
-from itb_assets.domain.klines import check_klines, empty_klines, resample_klines
+from itb_assets.demo.market import demo_klines
+from itb_assets.domain.klines import NS_PER_MS, check_klines, empty_klines, resample_klines
 from itb_assets.domain.markets import Market
 from itb_assets.errors import InvalidMarket
 
@@ -98,3 +99,14 @@ def test_two_steps_equal_one_on_recorded_klines() -> None:
     pd.testing.assert_frame_equal(
         resample_klines(halfway, Market("BTCUSDT", "15m"), "1h"), hours, check_exact=True
     )
+
+
+def test_hours_made_of_five_minutes_equal_the_exchanges_own_hours() -> None:
+    """Every value of every hour is the double that the published decimals parse to."""
+    start, end = (pd.Timestamp(day, tz="UTC") for day in ("2026-05-01", "2026-07-01"))
+    spans = (start.value // NS_PER_MS, end.value // NS_PER_MS)
+    five, hour = (demo_klines(Market("DEMOWOLFUSDT", freq), *spans) for freq in ("5m", "1h"))
+    made = resample_klines(five, Market("DEMOWOLFUSDT", "5m"), "1h")
+    own = hour[hour["timestamp"].isin(made["timestamp"])].reset_index(drop=True)
+    assert len(made) > 1_400
+    pd.testing.assert_frame_equal(made, own, check_exact=True)
