@@ -10,11 +10,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.domain.gaps import find_gaps
 from itb_assets.domain.klines import check_klines
 from itb_assets.domain.lookahead import FeatureDifference, find_look_ahead, find_serve_differences
 from itb_assets.domain.markets import Market
-from itb_assets.domain.training import score_rows
 from itb_assets.errors import DataContractError
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.metadata import gap_table, table
@@ -185,7 +185,7 @@ def _prediction_checks(variant: str) -> list[dg.AssetChecksDefinition]:
         rows = features.tail(SAMPLE_ROWS).merge(frame[["timestamp"]], on="timestamp", validate="1:1")
         different = {}
         for name, model in _models(platform, market, variant):
-            again = pd.Series(score_rows(model.payload, features=model.features, frame=rows))
+            again = pd.Series(training.score_rows(model.payload, features=model.features, frame=rows))
             stored_scores = frame[name.score].reset_index(drop=True)
             wrong = ~((again == stored_scores) | (again.isna() & stored_scores.isna()))
             if wrong.any():

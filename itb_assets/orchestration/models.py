@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.domain.markets import Market
-from itb_assets.domain.training import TrainedModel, train_model
 from itb_assets.observability.plots import feature_importance, score_calibration, walk_forward_auc
 from itb_assets.orchestration.metadata import picture, table
 from itb_assets.orchestration.platform import ModelName, Platform
@@ -30,7 +30,7 @@ class ModelUpdate:
     """A trained model with its metadata, its metrics and what its page shows."""
 
     name: ModelName
-    trained: TrainedModel | None
+    trained: training.TrainedModel | None
     metadata: Mapping[str, Any]
     metrics: Mapping[str, Any]
     page: Mapping[str, Any]
@@ -90,7 +90,7 @@ def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFra
         if strategy.train_length is None
         else matrix.tail(_rows_needed(platform, name), columns)
     )
-    trained = train_model(
+    trained = training.train_model(
         frame,
         features=strategy.train_features,
         label=name.label,
@@ -115,7 +115,7 @@ def _rows_needed(platform: Platform, name: ModelName) -> int:
 
 
 def _metadata(
-    platform: Platform, market: Market, name: ModelName, matrix: StoredFrame, trained: TrainedModel
+    platform: Platform, market: Market, name: ModelName, matrix: StoredFrame, trained: training.TrainedModel
 ) -> dict[str, Any]:
     strategy, algorithm = platform.strategy(name.variant), platform.algorithm(name)
     return {
@@ -149,7 +149,7 @@ def _metadata(
     }
 
 
-def _page(trained: TrainedModel) -> dict[str, Any]:
+def _page(trained: training.TrainedModel) -> dict[str, Any]:
     overall = trained.metrics
     labels = [f"{fold.score_start:%Y-%m-%d}" for fold in trained.folds]
     aucs = [_number(fold.metrics.auc) for fold in trained.folds]

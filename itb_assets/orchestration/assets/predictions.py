@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
-from itb_assets.domain.training import score_rows
+from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.models import LoadedModel
 from itb_assets.orchestration.partitions import market_of
@@ -82,7 +82,7 @@ def _update(
 
 def _live(name: ModelName, model: LoadedModel, rows: pd.DataFrame) -> pd.DataFrame:
     unseen = rows[rows["timestamp"] >= model.live_start]
-    scores = score_rows(model.payload, features=model.features, frame=unseen)
+    scores = training.score_rows(model.payload, features=model.features, frame=unseen)
     return pd.DataFrame({"timestamp": unseen["timestamp"].to_numpy(), "sample": "live", name.score: scores})
 
 
