@@ -35,9 +35,8 @@ def verify(
 
     Example: `itb verify --all`
     """
-    with running_database(load_settings()) as settings:
-        with closing(build_platform(settings)) as platform:
-            findings = list(verify_all(platform))
+    with running_database(load_settings()) as settings, closing(build_platform(settings)) as platform:
+        findings = list(verify_all(platform))
     bad = [finding for finding in findings if finding.problem]
     rows = [asdict(finding) for finding in (findings if everything else bad)]
     emit(rows, title="Verified", as_json=as_json, empty=f"{len(findings)} files, tables and models are whole")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -54,13 +55,38 @@ def models_show(
     if as_json:
         typer.echo(json.dumps(page, indent=2, default=str))
         return
-    for title in ("metadata", "metrics"):
-        rows = [{"field": key, "value": _short(value)} for key, value in page[title].items()]
-        emit(rows, title=title, as_json=False, empty="nothing recorded")
+    metrics = page["metrics"]
+    _fields(f"{model}: how it was trained", page["metadata"])
+    _fields("Out of sample, all windows", metrics["overall"])
+    folds = [{key: _short(fold[key]) for key in _FOLD} for fold in metrics["folds"]]
+    emit(folds, title="Walk-forward windows", as_json=False, empty="none")
+    gains = list(metrics["feature_importance"].items())[:_TOP]
+    emit(
+        [{"feature": name, "gain": gain} for name, gain in gains],
+        title=f"The {len(gains)} features that matter most",
+        as_json=False,
+        empty="none",
+    )
+
+
+_FOLD = ("train_start", "train_end", "score_start", "score_end", "n_train_rows", "rows", "auc", "win_rate")
+_TOP = 10
+
+
+def _fields(title: str, values: Mapping[str, object]) -> None:
+    emit(
+        [{"field": key, "value": _short(value)} for key, value in values.items()],
+        title=title,
+        as_json=False,
+        empty="nothing recorded",
+    )
 
 
 def _short(value: object, width: int = 90) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
     text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
+    text = text.removesuffix("+00:00") if text.endswith("+00:00") else text
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

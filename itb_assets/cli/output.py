@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-PIPE_WIDTH = 132  # what a log or a file can take; a terminal says its own
+PIPE_WIDTH = 150  # what a log or a file can take; a terminal says its own
 
 
 def _console(*, stderr: bool) -> Console:
@@ -39,7 +39,10 @@ def emit(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, empty:
     numeric = {name for name in rows[0] if all(isinstance(row[name], int | float) for row in rows)}
     for name in rows[0]:
         table.add_column(
-            name.replace("_", " "), justify="right" if name in numeric else "left", overflow="fold"
+            name.replace("_", " "),
+            justify="right" if name in numeric else "left",
+            overflow="fold",
+            no_wrap=name in ("model", "market"),
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))

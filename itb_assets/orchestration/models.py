@@ -97,7 +97,7 @@ def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFra
         algorithm=algorithm,
         walk_forward=strategy.walk_forward,
         label_horizon=strategy.label_horizon,
-        label_horizon_rows=platform.labels.horizon_rows,
+        label_horizon_rows=platform.label_horizon_rows(name.label),
         train_length=strategy.train_length,
         seed=platform.settings.seed,
         threads=platform.settings.threads,
@@ -110,7 +110,7 @@ def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFra
 def _rows_needed(platform: Platform, name: ModelName) -> int:
     strategy = platform.strategy(name.variant)
     evaluated = strategy.walk_forward.folds * strategy.walk_forward.window_rows
-    purge = strategy.label_horizon + platform.labels.horizon_rows
+    purge = strategy.label_horizon + platform.label_horizon_rows(name.label)
     return (strategy.train_length or 0) + evaluated + 2 * purge
 
 

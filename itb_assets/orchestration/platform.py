@@ -167,6 +167,10 @@ class Platform:
         """Return the algorithm entry behind a model."""
         return next(item for item in self.strategy(name.variant).algorithms if item.name == name.algo)
 
+    def label_horizon_rows(self, label: str) -> int:
+        """Return the later rows that one label depends on."""
+        return next(group.horizon_rows for group in self.labels.groups if label in group.names)
+
     def training_digest(self, name: ModelName) -> str:
         """Digest of everything but data that decides how a model comes out."""
         strategy = self.strategy(name.variant)

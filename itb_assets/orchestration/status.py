@@ -51,7 +51,14 @@ def freshness(market: Market, last: pd.Timestamp | None, now: pd.Timestamp) -> s
     age = now - (last + market.freq_delta)
     if age <= LATE_AFTER_KLINES * market.freq_delta + PUBLISH_GRACE:
         return "fresh"
-    return f"late by {age // market.freq_delta} klines"
+    return f"late by {_duration(age)}"
+
+
+def _duration(age: pd.Timedelta) -> str:
+    for unit, name in ((pd.Timedelta(days=2), "days"), (pd.Timedelta(hours=2), "hours")):
+        if age >= unit:
+            return f"{age // (unit / 2)} {name}"
+    return f"{age // pd.Timedelta(minutes=1)} minutes"
 
 
 def model_metadata(platform: Platform, market: Market, name: ModelName) -> Mapping[str, Any] | None:
