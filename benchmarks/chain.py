@@ -1,0 +1,153 @@
+"""Our whole chain as the assets compute it, from an exchange in memory to signals in files and database.
+
+The real assets and IO managers run one after the other, without Dagster's own machinery between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import inputs
+import pandas as pd
+from loguru import logger
+from measure import Case, Cost, Job, Meter
+from pydantic import SecretStr
+
+from itb_assets.domain.markets import Market
+from itb_assets.observability.plots import price_with_signals
+from itb_assets.orchestration.assets import all_assets
+from itb_assets.orchestration.assets.raw import OVERLAP_ROWS, KlinesConfig
+from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager
+from itb_assets.orchestration.partitions import partition_of
+from itb_assets.orchestration.platform import Platform
+from itb_assets.settings import load_settings
+from itb_assets.sources.protocol import FetchReport, KlineBatch, Progress
+
+WARM_UP_ROWS = 2_500
+DATA_STAGES = ("raw", "processed", "labeled", "predictions", "signals")
+PARTITION = partition_of(inputs.MARKET)
+
+
+@dataclass(frozen=True)
+class ExchangeInMemory:
+    """A source that holds its klines: what a download costs is not measured here."""
+
+    klines: pd.DataFrame
+
+    def fetch(
+        self, market: Market, start_ms: int, end_ms: int, *, progress: Progress | None = None
+    ) -> KlineBatch:
+        """Return the klines that open in [start_ms, end_ms)."""
+        del market, progress
+        times = self.klines["timestamp"]
+        first, end = times.searchsorted([_time(start_ms), _time(end_ms)])
+        whole = first == 0 and end == len(times)
+        frame = self.klines if whole else self.klines.iloc[first:end].reset_index(drop=True)
+        return KlineBatch(frame, FetchReport())
+
+    def forget(self, market: Market, before_ms: int) -> int:
+        """Have no cache."""
+        del market, before_ms
+        return 0
+
+    def close(self) -> None:
+        """Have no connection."""
+
+
+def _time(ms: int) -> pd.Timestamp:
+    return pd.Timestamp(ms, unit="ms", tz="UTC")
+
+
+def run(job: Job, meter: Meter) -> Mapping[str, Cost]:
+    """Build everything, then update it; return what the chain without fits, each part and an update cost."""
+    logger.disable("itb_assets")
+    _warm_up(job, meter)
+    parts = _materialize(
+        _platform(job, "chain", inputs.load(job, "klines")), meter, stages=(*DATA_STAGES, "models")
+    )
+    costs = {f"chain: {name}": cost for name, cost in parts.items()}
+    costs["chain"] = _sum(parts)
+    updates = []
+    for count in range(1, inputs.UPDATES + 1):
+        known = inputs.new_klines(job, OVERLAP_ROWS)[: OVERLAP_ROWS + count * inputs.NEW_ROWS]
+        updates.append(_materialize(_platform(job, "chain", known), meter, stages=DATA_STAGES))
+    cheapest = min(updates, key=lambda parts: _sum(parts).cpu_s)
+    costs |= {f"update: {name}": cost for name, cost in cheapest.items()}
+    costs["update"] = _sum(cheapest)
+    return costs
+
+
+def _warm_up(job: Job, meter: Meter) -> None:
+    """Have everything imported, the font cache read and a first connection made before the clock runs."""
+    klines = inputs.make_klines(WARM_UP_ROWS)
+    _materialize(_platform(job, "warm", klines), meter, stages=("raw", "processed", "labeled"))
+    price_with_signals(klines, klines["close"] > 0, klines["close"] < 0, title="warm")
+
+
+def _platform(job: Job, name: str, klines: pd.DataFrame) -> Platform:
+    """Return a platform whose exchange has just these klines and whose clock stands behind the last one."""
+    settings = load_settings(
+        data_root=job.output / f"root_{name}",
+        database_url=SecretStr(job.database(name)),
+        storage_phase="dual",
+        processed_format="csv",
+        dialect=None,
+        model_signing_key=None,
+        start=datetime(2016, 1, 1, tzinfo=UTC),
+        threads=1,
+    )
+    now = klines["timestamp"].iloc[-1] + inputs.MARKET.freq_delta
+    platform = Platform(settings, (inputs.strategy(),), clock=lambda: now)
+    platform.__dict__["source"] = ExchangeInMemory(klines)
+    return platform
+
+
+def _materialize(platform: Platform, meter: Meter, *, stages: tuple[str, ...]) -> dict[str, Cost]:
+    """Materialize the assets of these stages in order; return the cost of each but the models."""
+    costs: dict[str, Cost] = {}
+    managers = {"frames": FrameIOManager(platform), "models": ModelIOManager(platform)}
+    for asset in all_assets(platform):
+        work = _step(asset, platform, managers)
+        if asset.key.path[0] not in stages:
+            continue
+        if asset.key.path[0] == "models":
+            work()
+        else:
+            costs["/".join(asset.key.path)] = meter.measure(Case(work), repeats=1)
+    return costs
+
+
+def _step(asset: dg.AssetsDefinition, platform: Platform, managers: Mapping[str, Any]) -> Callable[[], None]:
+    """Return what Dagster would do for one asset: load its inputs, compute, hand the result over."""
+    context = SimpleNamespace(
+        partition_key=PARTITION,
+        asset_partition_keys={PARTITION},
+        asset_key=asset.key,
+        run_id="benchmark",
+        resources=SimpleNamespace(platform=platform),
+        add_output_metadata=lambda _: None,
+    )
+    compute: Any = asset.op.compute_fn
+    config = {"config": KlinesConfig()} if asset.key.path == ["raw", "klines"] else {}  # type: ignore[call-arg]
+
+    def work() -> None:
+        arguments = {
+            name: managers["models" if key.path[0] == "models" else "frames"].load_input(
+                SimpleNamespace(asset_key=key, asset_partition_keys={PARTITION})
+            )
+            for name, key in asset.keys_by_input_name.items()
+        }
+        update = compute.decorated_fn(context, platform=platform, **arguments, **config)
+        managers["models" if asset.key.path[0] == "models" else "frames"].handle_output(context, update)
+
+    return work
+
+
+def _sum(parts: Mapping[str, Cost]) -> Cost:
+    costs = parts.values()
+    return Cost(sum(cost.cpu_s for cost in costs), max(cost.peak_mb for cost in costs), 1, {})

@@ -1,0 +1,185 @@
+"""Our way: each stage as the assets do it, by the same calls into `domain` and `storage`, without Dagster.
+
+The whole chain, and its update by new klines, is `chain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import facts
+import inputs
+import pandas as pd
+from measure import Case, Job
+
+from itb_assets.domain.gaps import find_gaps
+from itb_assets.domain.klines import check_klines, empty_klines, merge_klines, to_grid
+from itb_assets.domain.signals import compute_signals
+from itb_assets.storage.frames import FrameManifest, FrameStore, Record
+
+FRAMES = FrameStore()
+
+
+def _record(asset: str) -> Record:
+    return Record(
+        asset=asset,
+        symbol=inputs.MARKET.symbol,
+        freq=inputs.MARKET.freq,
+        run_id="benchmark",
+        written_at=inputs.written_at(),
+        digest="benchmark",
+    )
+
+
+def _write(job: Job, asset: str, frame: pd.DataFrame, suffix: str = ".csv") -> FrameManifest:
+    return FRAMES.write(job.output / f"ours_{asset}{suffix}", frame, record=_record(asset))
+
+
+def _forget(job: Job, asset: str, suffix: str = ".csv") -> None:
+    """Remove what a repeat wrote, with its manifest: equal content would not be written again."""
+    for path in job.output.glob(f"*ours_{asset}{suffix}*"):
+        path.unlink()
+    for path in job.output.glob(f".*ours_{asset}{suffix}*"):
+        path.unlink()
+
+
+def klines(job: Job) -> Case:
+    """Check the contract, merge into what is stored (nothing yet), look for gaps, write parquet."""
+    fresh = inputs.load(job, "klines")
+
+    def run() -> FrameManifest:
+        check_klines(fresh, inputs.MARKET)
+        merged = merge_klines(empty_klines(), fresh).frame
+        find_gaps(merged, inputs.MARKET)
+        return _write(job, "klines", merged, ".parquet")
+
+    return Case(run, lambda: _forget(job, "klines", ".parquet"), _rows)
+
+
+def _rows(manifest: FrameManifest) -> Mapping[str, float]:
+    return {"rows": manifest.rows}
+
+
+def data(job: Job) -> Case:
+    """Put the klines on their grid and write it."""
+    frame = inputs.load(job, "klines")
+    return Case(
+        lambda: _write(job, "data", to_grid(frame, inputs.MARKET)), lambda: _forget(job, "data"), _rows
+    )
+
+
+def features(job: Job) -> Case:
+    """Compute the 17 features of the strategy."""
+    frame, plan = inputs.load(job, "data"), inputs.feature_plan()
+    return Case(lambda: plan.compute(frame), facts=facts.of_features)
+
+
+def features_write(job: Job) -> Case:
+    """Write the features."""
+    frame = inputs.load(job, "features")
+    return Case(lambda: _write(job, "features", frame), lambda: _forget(job, "features"), _rows)
+
+
+def labels(job: Job) -> Case:
+    """Compute the 6 labels of the strategy, their ties and what is unknown of them."""
+    frame, plan = inputs.load(job, "data"), inputs.label_plan()
+    return Case(lambda: plan.compute(frame), facts=facts.of_labels)
+
+
+def matrix_write(job: Job) -> Case:
+    """Put klines, features and labels side by side and write them."""
+    matrix = inputs.load(job, "matrix")
+    width = 12 + len(inputs.feature_plan().names)
+    parts = [matrix.iloc[:, :12], matrix.iloc[:, 12:width], matrix.iloc[:, width:]]
+    return Case(
+        lambda: _write(job, "matrix", pd.concat(parts, axis=1)), lambda: _forget(job, "matrix"), _rows
+    )
+
+
+def matrix_read(job: Job) -> Case:
+    """Read the matrix with its dtypes."""
+    _forget(job, "matrix_to_read")
+    _write(job, "matrix_to_read", inputs.load(job, "matrix"))
+    stored = FRAMES.open(job.output / "ours_matrix_to_read.csv")
+    return Case(stored.read, facts=lambda frame: {"rows": len(frame)})
+
+
+def database(job: Job) -> Case:
+    """Write the klines to the table `ohlcv` of an empty database."""
+    import database as tables  # noqa: PLC0415 - slow to import, and in no other case's memory
+    import sqlalchemy as sa  # noqa: PLC0415 - same
+
+    from itb_assets.storage.database import SqlStore  # noqa: PLC0415 - same
+
+    frame, url = inputs.load(job, "klines"), job.database("ours")
+    manifest = _write(job, "klines_to_load", frame, ".parquet")
+    store, engine = SqlStore(url), sa.create_engine(url)
+    store.recorded("raw/klines", inputs.MARKET)  # makes the tables
+
+    def run() -> None:
+        store.replace("raw/klines", inputs.MARKET, frame, from_time=None, manifest=manifest)
+
+    return Case(
+        run,
+        before=lambda: tables.empty(engine, "ohlcv", "manifests"),
+        facts=lambda _: tables.row_count(engine, "ohlcv"),
+    )
+
+
+def scores(job: Job) -> Case:
+    """Score every row with both models, from their stored payloads."""
+    from itb_assets.domain.training import score_rows  # noqa: PLC0415 - slow to import, and in no other case's memory
+
+    frame, loaded = inputs.load(job, "features"), inputs.models(job)
+    names = inputs.strategy().train_features
+    return Case(lambda: {name: score_rows(payload, names, frame) for name, payload in loaded.items()})
+
+
+def signals(job: Job) -> Case:
+    """Apply the strategy's rules to the scores, join the closes and write the signals."""
+    frame, closes = inputs.load(job, "scores"), inputs.load(job, "data")[["timestamp", "close"]]
+    specs = inputs.strategy().signal_sets
+
+    def run() -> pd.DataFrame:
+        outputs = compute_signals(frame, specs)
+        joined = (
+            frame[["timestamp", "sample"]]
+            .merge(closes, on="timestamp", how="left", validate="1:1")
+            .merge(outputs, on="timestamp", validate="1:1")[
+                ["timestamp", "close", "sample", *outputs.columns[1:]]
+            ]
+        )
+        _write(job, "signals", joined)
+        return joined
+
+    return Case(run, lambda: _forget(job, "signals"), facts.of_signals)
+
+
+def fits(job: Job) -> Case:
+    """Train both models: walk-forward folds with their metrics, and the final fit."""
+    import fits as training  # noqa: PLC0415 - slow to import, and in no other case's memory
+
+    from itb_assets.domain.training import train_model  # noqa: PLC0415 - same
+
+    chosen, matrix = inputs.strategy(), training.training_matrix(job)
+
+    def run() -> int:
+        count = 0
+        for label in chosen.labels:
+            trained: Any = train_model(
+                matrix,
+                features=chosen.train_features,
+                label=label,
+                algorithm=chosen.algorithms[0],
+                walk_forward=chosen.walk_forward,
+                label_horizon=chosen.label_horizon,
+                label_horizon_rows=inputs.label_plan().horizon_rows,
+                train_length=chosen.train_length,
+                seed=training.SEED,
+                threads=1,
+            )
+            count += len(trained.folds) + 1
+        return count
+
+    return Case(run, facts=lambda count: {"fits": count})

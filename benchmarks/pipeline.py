@@ -1,0 +1,238 @@
+"""Prints what every stage costs beside the plain pandas way and beside its bare floor, in one run.
+
+Run it by `make bench`, or `python benchmarks/pipeline.py --help`; README.md says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
+os.environ.update(THREADS)  # before any library reads it, here and in every process started from here
+
+import psutil  # noqa: E402 - after the threads are set
+from measure import Cost, Job, Server  # noqa: E402 - same
+from report import STAGES, WAYS, SizeResult, disagreements, parts, table, verdicts  # noqa: E402 - same
+from sqlalchemy import create_engine, text  # noqa: E402 - same
+from worker import Workers  # noqa: E402 - same
+
+from itb_assets.storage.embedded import EmbeddedPostgres  # noqa: E402 - same
+
+LIBRARIES = ("numpy", "pandas", "polars", "pyarrow", "ta-lib", "lightgbm", "adbc-driver-postgresql")
+CHAIN = "chain"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; return 1 when the ways computed different things."""
+    options = _parse(arguments)
+    results: list[SizeResult] = []
+    started = _machine()
+    with contextlib.ExitStack() as stack:
+        base = stack.enter_context(tempfile.TemporaryDirectory(prefix="itb-bench-", dir=options.folder))
+        server = (
+            stack.enter_context(_server(Path(base))) if {"database", CHAIN} & set(options.stages) else None
+        )
+        workers = Workers(share=options.share_process)
+        stack.callback(workers.close)
+        for rows in sorted(options.rows):
+            folder = Path(base) / str(rows)
+            folder.mkdir()
+            job = Job(rows, folder, options.repeats, server)
+            results.append(_measure(job, options, workers, results[-1] if results else None))
+    wrong = [f"{result.rows:,} klines, {line}" for result in results for line in disagreements(result)]
+    if options.json:
+        print(json.dumps(_as_json(started, results, wrong), indent=1))
+    else:
+        print(_as_text(started, results, wrong))
+    return 1 if wrong else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    keys = [stage.key for stage in STAGES]
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python benchmarks/pipeline.py --rows 52000 --stages features,labels",
+    )
+    parser.add_argument("--rows", type=_integers, default=[52_000, 1_000_000], help="klines, comma separated")
+    parser.add_argument(
+        "--stages",
+        type=_stages,
+        default=[*keys, CHAIN],
+        help=f"comma separated, of: {', '.join([*keys, CHAIN])} (default: all)",
+    )
+    parser.add_argument(
+        "--ways",
+        type=_ways,
+        default=list(WAYS),
+        help=f"comma separated, of: {', '.join(WAYS)} (default: all)",
+    )
+    parser.add_argument("--json", action="store_true", help="print all measurements as JSON")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of a short stage; the cheapest counts")
+    parser.add_argument(
+        "--plain-rows", type=int, help="measure the plain way on at most so many klines and extrapolate"
+    )
+    parser.add_argument(
+        "--plain-limit-s",
+        type=float,
+        default=300.0,
+        help="extrapolate a plain stage that, by the size before, would take longer (CPU-s; default 300)",
+    )
+    parser.add_argument("--folder", help="where to work (default: the system's temporary folder)")
+    parser.add_argument(
+        "--share-process",
+        action="store_true",
+        help="one process for all stages of a way: quicker, but peaks then include earlier stages",
+    )
+    return parser.parse_args(arguments)
+
+
+def _integers(text_: str) -> list[int]:
+    return [int(part.replace("_", "")) for part in text_.split(",")]
+
+
+def _stages(text_: str) -> list[str]:
+    return _known(text_, [*(stage.key for stage in STAGES), CHAIN])
+
+
+def _ways(text_: str) -> list[str]:
+    return _known(text_, list(WAYS))
+
+
+def _known(text_: str, known: list[str]) -> list[str]:
+    wanted = text_.split(",")
+    if unknown := [name for name in wanted if name not in known]:
+        raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}: expected of {', '.join(known)}")
+    return wanted
+
+
+@contextlib.contextmanager
+def _server(base: Path) -> Iterator[Server]:
+    """Run an embedded PostgreSQL of its own; without autovacuum, which would charge one way for another."""
+    postgres = EmbeddedPostgres(base / "postgres")
+    postgres.start()
+    try:
+        pid = postgres.status().pid
+        if pid is None:
+            raise SystemExit("the embedded PostgreSQL ended right after its start")
+        engine = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("ALTER SYSTEM SET autovacuum = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        engine.dispose()
+        yield Server(base / "postgres", pid)
+    finally:
+        postgres.stop()
+
+
+def _measure(
+    job: Job, options: argparse.Namespace, workers: Workers, smaller: SizeResult | None
+) -> SizeResult:
+    _say(f"{job.rows:,} klines: preparing")
+    workers.prepare(job)
+    result = SizeResult(job.rows)
+    for stage in STAGES:
+        if stage.key not in options.stages:
+            continue
+        costs = result.costs[stage.key] = {}
+        for way in [way for way in stage.ways if way in options.ways]:
+            rows = _plain_rows(stage.key, job, options, smaller) if way == "plain" else job.rows
+            costs[way] = _told(workers, way, stage.key, replace(job, rows=rows))
+            if rows < job.rows:
+                result.extrapolated[stage.key] = rows
+                costs[way] = costs[way].scaled(job.rows / rows)
+    if CHAIN in options.stages:
+        _say(f"{job.rows:,} klines: whole chain, then 12 new klines")
+        result.take_chain(workers.chain(job))
+    return result
+
+
+def _plain_rows(stage: str, job: Job, options: argparse.Namespace, smaller: SizeResult | None) -> int:
+    """Return on how many klines the plain way is measured."""
+    rows = min(job.rows, options.plain_rows or job.rows)
+    if stage == "fits":  # training reads a fixed number of rows
+        return job.rows
+    if smaller is None or "plain" not in smaller.costs.get(stage, {}):
+        return rows
+    a_row = smaller.costs[stage]["plain"].cpu_s / smaller.rows
+    return min(rows, max(smaller.rows, int(options.plain_limit_s / a_row))) if a_row else rows
+
+
+def _told(workers: Workers, way: str, stage: str, job: Job) -> Cost:
+    started = time.monotonic()
+    cost = workers.stage(way, stage, job)
+    _say(
+        f"{job.rows:,} klines: {stage}, {way}: {cost.cpu_s:.3f} CPU-s, {cost.peak_mb:,.0f} MB, "
+        f"best of {cost.repeats} ({time.monotonic() - started:.0f} s)"
+    )
+    return cost
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "threads": THREADS,
+    }
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _as_json(machine: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> dict[str, Any]:
+    return {
+        "machine": machine,
+        "sizes": [asdict(result) for result in results],
+        "disagreements": wrong,
+        "verdicts": verdicts(results),
+    }
+
+
+def _as_text(machine: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> str:
+    libraries = ", ".join(f"{name} {found}" for name, found in machine["libraries"].items())
+    threads = " ".join(f"{name}={value}" for name, value in machine["threads"].items())
+    machine_line = (
+        f"{machine['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
+        f"load average at the start {machine['load_average']}; Python {machine['python']}, {libraries}; "
+        f"{threads}"
+    )
+    blocks = [machine_line]
+    for result in results:
+        blocks.append(f"### {result.rows:,} klines\n\n{table(result)}")
+        if result.chain:
+            blocks.append("What the assets of our chain cost:\n\n" + parts(result))
+    agreed = (
+        "The ways agree on what they computed." if not wrong else "The ways DISAGREE:\n" + "\n".join(wrong)
+    )
+    blocks += [agreed, "```\n" + "\n".join(verdicts(results)) + "\n```"]
+    return "\n\n".join(blocks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
