@@ -5,19 +5,18 @@ It assembles the rooms below; no rule of the domain and no SQL belongs here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from itb_assets.domain.features import FeaturePlan, compile_features
-from itb_assets.domain.features import output_names as feature_names
 from itb_assets.domain.labels import LabelPlan, compile_labels
-from itb_assets.domain.labels import output_names as label_names
 from itb_assets.domain.markets import Market
-from itb_assets.domain.specs import AlgorithmSpec, Dialect, GeneratorSpec
+from itb_assets.domain.specs import AlgorithmSpec, Dialect
 from itb_assets.domain.strategy import Strategy, check_strategies
 from itb_assets.errors import ConfigError, DatabaseUnavailable
 from itb_assets.settings import Settings
@@ -61,7 +60,9 @@ class Platform:
 
     def __post_init__(self) -> None:
         """Refuse strategies that define one name in two ways."""
-        check_strategies(self.strategies)
+        check_strategies(
+            [replace(item, dialect=self.settings.dialect or item.dialect) for item in self.strategies]
+        )
 
     @cached_property
     def dialect(self) -> Dialect:
@@ -77,14 +78,14 @@ class Platform:
     @cached_property
     def features(self) -> FeaturePlan:
         """Every feature of every strategy, each computed once."""
-        specs = [spec for strategy in self.strategies for spec in strategy.feature_sets]
-        return compile_features(_distinct(specs, feature_names), dialect=self.dialect)
+        plans = [compile_features(item.feature_sets, dialect=self.dialect) for item in self.strategies]
+        return functools.reduce(FeaturePlan.joined, plans, compile_features((), dialect=self.dialect))
 
     @cached_property
     def labels(self) -> LabelPlan:
         """Every label of every strategy, each computed once."""
-        specs = [spec for strategy in self.strategies for spec in strategy.label_sets]
-        return compile_labels(_distinct(specs, label_names), dialect=self.dialect)
+        plans = [compile_labels(item.label_sets, dialect=self.dialect) for item in self.strategies]
+        return functools.reduce(LabelPlan.joined, plans, compile_labels((), dialect=self.dialect))
 
     @cached_property
     def layout(self) -> Layout:
@@ -110,6 +111,7 @@ class Platform:
             archive_url=self.settings.binance_archive,
             cache_dir=self.layout.cache_dir,
             parallel=self.settings.parallel_downloads,
+            now_ms=lambda: int(self.clock().timestamp() * 1000),
         )
 
     @cached_property
@@ -187,17 +189,3 @@ class Platform:
             self.settings.seed,
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _distinct(
-    specs: Sequence[GeneratorSpec], output_names: Callable[[GeneratorSpec], tuple[str, ...]]
-) -> list[GeneratorSpec]:
-    """Leave out what an earlier strategy already makes; that both define it alike was checked before."""
-    made: set[str] = set()
-    kept = []
-    for spec in specs:
-        names = set(output_names(spec))
-        if not names <= made:
-            kept.append(spec)
-        made |= names
-    return kept

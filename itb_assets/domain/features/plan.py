@@ -76,6 +76,25 @@ class FeaturePlan:
         text = json.dumps(list(self.definitions.items()), separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def joined(self, other: FeaturePlan) -> FeaturePlan:
+        """Return a plan of everything both compute, what they share once; its names are this plan's first.
+
+        Raises ConfigError naming the features that the two define differently.
+        """
+        shared = [name for name in other.names if name in self.definitions]
+        differing = [name for name in shared if self.definitions[name] != other.definitions[name]]
+        if differing:
+            raise ConfigError([f"feature {name} is defined in two ways: rename one" for name in differing])
+        lookbacks = (self.lookback_rows, other.lookback_rows)
+        fresh = [step for step in other._steps if not set(step.names) <= set(self.names)]
+        return FeaturePlan(
+            names=(*self.names, *(name for name in other.names if name not in self.definitions)),
+            lookback_rows=None if None in lookbacks else max(rows for rows in lookbacks if rows is not None),
+            definitions={**self.definitions, **other.definitions},
+            dialect=self.dialect,
+            _steps=(*self._steps, *fresh),
+        )
+
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Return `timestamp` and one float64 column a feature, one row a row of `data`; NaN is unknown.
 

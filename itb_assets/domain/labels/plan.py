@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from itb_assets.domain.labels.group import TIE_SUFFIX, Bools, LabelGroup, Prices
+from itb_assets.domain.labels.group import TIE_SUFFIX, Bools, LabelGroup, LabelValues, Prices
 from itb_assets.domain.labels.registry import parse
 from itb_assets.domain.specs import Dialect, GeneratorSpec
 from itb_assets.errors import ConfigError
@@ -71,6 +72,20 @@ class LabelPlan:
         text = json.dumps(self.definitions, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def joined(self, other: LabelPlan) -> LabelPlan:
+        """Return a plan of everything both compute, what they share once; its names are this plan's first.
+
+        Raises ConfigError naming the labels that the two define differently.
+        """
+        mine, theirs = self.definitions, other.definitions
+        differing = [name for name in theirs if mine.get(name, theirs[name]) != theirs[name]]
+        if differing:
+            raise ConfigError([f"label {name} is defined in two ways: rename one" for name in differing])
+        parts = (
+            _part(group, tuple(name for name in group.names if name not in mine)) for group in other.groups
+        )
+        return LabelPlan((*self.groups, *(part for part in parts if part.names)), self.dialect)
+
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Return `timestamp` and every column of the plan for every row of a data frame.
 
@@ -90,6 +105,38 @@ class LabelPlan:
                     ties[f"{name}{TIE_SUFFIX}"] = pd.arrays.BooleanArray(result.tie, mask)
         columns = {"timestamp": data["timestamp"].array.copy(), **labels, **ties}
         return pd.DataFrame(columns, index=data.index, copy=False)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the labels of a group."""
+
+    group: LabelGroup
+    names: tuple[str, ...]
+
+    @property
+    def has_ties(self) -> bool:
+        return self.group.has_ties
+
+    @property
+    def horizon_rows(self) -> int:
+        return self.group.horizon_rows
+
+    @property
+    def lookback_rows(self) -> int:
+        return self.group.lookback_rows
+
+    @property
+    def definitions(self) -> Mapping[str, Mapping[str, Any]]:
+        return {name: self.group.definitions[name] for name in self.names}
+
+    def compute(self, prices: Prices, dialect: Dialect) -> Mapping[str, LabelValues]:
+        values = self.group.compute(prices, dialect)
+        return {name: values[name] for name in self.names}
+
+
+def _part(group: LabelGroup, names: tuple[str, ...]) -> LabelGroup:
+    return group if names == group.names else _Part(group, names)
 
 
 def compile_labels(specs: Sequence[GeneratorSpec], *, dialect: Dialect) -> LabelPlan:

@@ -29,6 +29,12 @@ def check_strategies(strategies: Sequence[Strategy]) -> None:
         of_labels = compile_labels(item.label_sets, dialect=item.dialect).definitions
         problems += _differing("feature", item.variant, of_features, features)
         problems += _differing("label", item.variant, of_labels, labels)
+    problems += [
+        f"{name!r} is a feature in variant {features[name][0]!r} and a label in variant {labels[name][0]!r}: "
+        "rename one of them"
+        for name in features
+        if name in labels
+    ]
     if problems:
         raise ConfigError(problems, origin="strategies")
 
