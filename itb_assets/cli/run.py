@@ -13,16 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from itb_assets.cli.output import JsonOption, console, emit, errors
+from itb_assets.cli.progress import shown_progress
 from itb_assets.demo.session import demo_settings, is_demo
 from itb_assets.domain.markets import Market, parse_freq, parse_symbol
 from itb_assets.errors import ConfigError
@@ -101,12 +94,14 @@ def ui(
         Path | None, typer.Option(help="Data root; default ITB_DATA_ROOT, else .demo.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; default ITB_PORT (3000).")] = None,
+    verbose: Annotated[bool, typer.Option(help="Show what the servers log; else it goes to files.")] = False,
 ) -> None:
     """Open the Dagster UI and its daemon on a data root: the user's own, or the demo's.
 
     Example: `itb ui --port 3001`
 
     Stop with Ctrl-C; what it started (web server, daemon, embedded database, demo exchange) stops with it.
+    The servers log to `{data_root}/logs`.
     """
     settings = load_settings()
     configure_logging(settings.log_level)
@@ -114,10 +109,14 @@ def ui(
     if data_root is None and not root.exists() and Path(".demo").exists():
         root = Path(".demo")
     chosen = settings.model_copy(update={"data_root": root, "port": port or settings.port})
+    console.print(f"Starting the Dagster UI on [bold]{root}[/] ...")
     with _exchange_of(chosen) as reachable:
         serve_ui(
-            reachable, announce=lambda url: console.print(f"Dagster UI: [bold]{url}[/]   (Ctrl-C stops it)")
+            reachable,
+            announce=lambda url: console.print(f"Dagster UI: [bold]{url}[/]   (Ctrl-C stops it)"),
+            verbose=verbose,
         )
+    console.print("Stopped.")
 
 
 @contextmanager
@@ -162,52 +161,15 @@ def _plan_rows(settings: Settings, plan: RunPlan) -> list[dict[str, object]]:
 def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
     """Run the plan with a progress bar on a terminal, and return how each market ended."""
     configure_logging("WARNING" if console.is_terminal else settings.log_level)
-    with running_instance(settings) as (ready, instance), _progress(len(plan.markets)) as shown:
+    with running_instance(settings) as (ready, instance), shown_progress(len(plan.markets)) as shown:
         platform = replace(build_platform(ready), progress=shown.download, watch=shown.asset)
+        shown.expect(len(platform.asset_names()))
         results = []
         with closing(platform):
             for result in run_markets(platform, instance, plan):
                 results.append(result)
                 shown.market_done()
     return results
-
-
-class Shown:
-    """The progress bars of a run: markets done, asset under way, klines downloaded."""
-
-    def __init__(self, progress: Progress, markets: int) -> None:
-        """Add the bars to a progress display."""
-        self._progress = progress
-        self._markets = progress.add_task("markets", total=markets)
-        self._download = progress.add_task("downloads", total=None, visible=False)
-
-    def asset(self, market: Market, asset: str) -> None:
-        """Say which asset is being computed."""
-        self._progress.update(self._markets, description=f"{market}  {asset}")
-        self._progress.update(self._download, visible=False)
-
-    def download(self, done: int, total: int, what: str) -> None:
-        """Say how far a download is."""
-        self._progress.update(
-            self._download, completed=done, total=total, description=f"  {what}", visible=done < total
-        )
-
-    def market_done(self) -> None:
-        """Say that a market is done."""
-        self._progress.advance(self._markets)
-
-
-@contextmanager
-def _progress(markets: int) -> Iterator[Shown]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        yield Shown(progress, markets)
 
 
 def _finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> None:

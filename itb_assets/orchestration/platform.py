@@ -57,6 +57,8 @@ class Platform:
     progress: Progress | None = None
     watch: Callable[[Market, str], None] | None = None
     """Told the market and the asset whenever one begins to be computed."""
+    retry_steps: bool = True
+    """Whether Dagster tries a step again, some seconds later, that met a transient error."""
 
     def __post_init__(self) -> None:
         """Refuse strategies that define one name in two ways."""
@@ -159,6 +161,18 @@ class Platform:
             for strategy in self.strategies
             for algorithm in strategy.algorithms
             for label in strategy.labels
+        )
+
+    def asset_names(self) -> tuple[str, ...]:
+        """Name every asset of a market, upstream first, as `processed/features`."""
+        variants = [strategy.variant for strategy in self.strategies]
+        return (
+            "raw/klines",
+            "processed/data",
+            "processed/features",
+            "labeled/matrix",
+            *("/".join(name.key) for name in self.model_names()),
+            *(f"{stage}/{variant}" for stage in ("predictions", "signals") for variant in variants),
         )
 
     def strategy(self, variant: str) -> Strategy:
