@@ -22,7 +22,8 @@ What does not belong here: handling. Retries and alert severity read the type, n
         ├── StorageError            a file or table that cannot be written or read
         │   └── StorageFull
         ├── MarketBusy              another process is writing this market
-        └── PortInUse
+        ├── PortInUse
+        └── ProcessEnded            a server that `itb ui` started is gone
 """
 
 from __future__ import annotations
@@ -139,3 +140,7 @@ class MarketBusy(TerminalError):
 
 class PortInUse(TerminalError):
     """The address to listen on is taken."""
+
+
+class ProcessEnded(TerminalError):
+    """A server that `itb ui` started ended by itself or did not answer."""

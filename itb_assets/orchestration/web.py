@@ -1,4 +1,4 @@
-"""The Dagster web server and daemon as child processes of one command, stopped together.
+"""Code server, daemon and web server of Dagster as child processes of one command, stopped together.
 
 What they serve is `itb_assets.definitions`; production runs them as services of their own.
 """
@@ -6,24 +6,27 @@ What they serve is `itb_assets.definitions`; production runs them as services of
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
+import dagster as dg
 import requests
 
-from itb_assets.errors import PortInUse, StorageError
-from itb_assets.orchestration.instance import dagster_environment, running_instance
+from itb_assets.errors import DatabaseUnavailable, PortInUse
+from itb_assets.orchestration.children import Child, start_child, stop_children, stop_requests
+from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
+from itb_assets.orchestration.orphans import cancel_runs, fail_orphans
 from itb_assets.settings import Settings
+from itb_assets.storage.layout import Layout
 
-START_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 15
+START_TIMEOUT_S = 180
+POLL_S = 0.2
 WORKSPACE = """load_from:
   - grpc_server:
       socket: {socket}
@@ -31,68 +34,105 @@ WORKSPACE = """load_from:
 """
 
 
-def serve_ui(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Serve the UI until interrupted; raise PortInUse when the address is taken."""
-    with running_ui(settings) as (url, children):
-        announce(url)
-        with _interrupts():
-            while all(child.poll() is None for child in children):
-                time.sleep(0.5)
-    codes = [child.returncode for child in children]
-    if any(code not in (0, -signal.SIGTERM, -signal.SIGINT) for code in codes):
-        raise StorageError(
-            f"the web server or the daemon ended by itself (exit codes {codes}): see its output above"
-        )
+@dataclass(frozen=True)
+class Served:
+    """The processes of a UI that answers, and where it does."""
+
+    url: str
+    children: tuple[Child, ...]
+    settings: Settings
+
+    def check(self) -> None:
+        """Raise ProcessEnded or DatabaseUnavailable when a part of the whole is gone."""
+        for child in self.children:
+            child.check()
+        root = self.settings.data_root
+        server = embedded_server(self.settings)
+        if self.settings.database_url is None and not server.status().running:
+            raise DatabaseUnavailable(f"the embedded database of {root} was stopped: start `itb ui` again")
 
 
-class _Stop(Exception):
-    pass
+def serve_ui(settings: Settings, *, announce: Callable[[str], None], verbose: bool = False) -> None:
+    """Serve the UI until SIGINT, SIGTERM or SIGHUP; everything it started has ended when it returns.
+
+    Raises PortInUse before anything is started, ProcessEnded when one of the servers ends by itself.
+    """
+    with stop_requests() as stop, running_ui(settings, stop=stop, verbose=verbose) as served:
+        if served is None:
+            return
+        announce(served.url)
+        while not stop.wait(POLL_S):
+            served.check()
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise _Stop
+def running_ui(settings: Settings, *, stop: Event, verbose: bool = False) -> Iterator[Served | None]:
+    """Start database, code server, daemon and web server; yield once the address answers.
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except _Stop:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def running_ui(settings: Settings) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start database, code server, daemon and web server; yield the address once it answers."""
+    Yields None when `stop` was set before that. With `verbose` the servers write to this terminal instead
+    of `{data_root}/logs`.
+    """
     _refuse_taken(settings.host, settings.port)
     url = f"http://{settings.host}:{settings.port}"
     with ExitStack() as stack:
-        ready, _ = stack.enter_context(running_instance(settings))
+        ready, instance = stack.enter_context(running_instance(settings))
+        fail_orphans(instance)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="itb-ui-")))
-        code_socket, workspace = folder / "code.sock", folder / "workspace.yaml"
-        workspace.write_text(WORKSPACE.format(socket=code_socket), "utf-8")
-        environment = os.environ | dagster_environment(ready)
-        children: list[subprocess.Popen[bytes]] = []
-        stack.callback(_stop_all, children)
-        children.append(
-            _start(
-                environment, "dagster", "api", "grpc", "-s", str(code_socket), "-m", "itb_assets.definitions"
+        logs = None if verbose else Layout(settings.data_root).logs_dir
+        start = _Start(stop, os.environ | dagster_environment(ready), logs)
+        stack.callback(_stop, instance, folder / "code.sock", start.children)
+        up = start.code_server(folder / "code.sock") and start.web(settings, folder, url)
+        yield Served(url, tuple(start.children), settings) if up else None
+
+
+class _Start:
+    """Starts the servers one after the other, each as soon as what it needs answers."""
+
+    def __init__(self, stop: Event, environment: dict[str, str], logs: Path | None) -> None:
+        self.children: list[Child] = []
+        self._stop = stop
+        self._environment = environment
+        self._logs = logs
+
+    def code_server(self, address: Path) -> bool:
+        """Start what holds the assets and launches runs."""
+        arguments = ("api", "grpc", "--socket", str(address), "--module-name", "itb_assets.definitions")
+        self._child("code server", "dagster", *arguments)
+        return self._wait(address.exists)
+
+    def web(self, settings: Settings, folder: Path, url: str) -> bool:
+        """Start daemon and web server side by side."""
+        workspace = folder / "workspace.yaml"
+        workspace.write_text(WORKSPACE.format(socket=folder / "code.sock"), "utf-8")
+        self._child("daemon", "dagster-daemon", "run", "--workspace", str(workspace))
+        address = ("--host", settings.host, "--port", str(settings.port))
+        self._child("web server", "dagster-webserver", *address, "--workspace", str(workspace))
+        return self._wait(lambda: _answers(url))
+
+    def _child(self, name: str, program: str, *arguments: str) -> None:
+        if not self._stop.is_set():
+            self.children.append(
+                start_child(name, program, *arguments, env=self._environment, logs=self._logs)
             )
-        )
-        _wait(code_socket.exists, children, "the code server")
-        children.append(_start(environment, "dagster-daemon", "run", "-w", str(workspace)))
-        address = ("-h", settings.host, "-p", str(settings.port))
-        children.append(_start(environment, "dagster-webserver", *address, "-w", str(workspace)))
-        _wait(lambda: _answers(url), children, "the web server")
-        yield url, children
+
+    def _wait(self, ready: Callable[[], bool]) -> bool:
+        """Return True when it answers, False when all is to stop."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._stop.is_set():
+            for child in self.children:
+                child.check(late=time.monotonic() > deadline)
+            if ready():
+                return True
+            self._stop.wait(POLL_S)
+        return False
 
 
-def _start(environment: dict[str, str], program: str, *arguments: str) -> subprocess.Popen[bytes]:
-    path = Path(sys.executable).with_name(program)
-    return subprocess.Popen([str(path), *arguments], env=environment, start_new_session=True)  # noqa: S603 - ours
+def _stop(instance: dg.DagsterInstance, address: Path, children: list[Child]) -> None:
+    """Let nothing new begin, cancel what runs, then end the rest."""
+    code = [child for child in children if child.name == "code server"]
+    stop_children([child for child in children if child not in code])
+    with cancel_runs(instance, address):
+        stop_children(code)
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -109,26 +149,6 @@ def _refuse_taken(host: str, port: int) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/server_info", timeout=2).ok
+        return requests.get(f"{url}/server_info", timeout=5).ok
     except requests.RequestException:
         return False
-
-
-def _wait(ready: Callable[[], bool], children: list[subprocess.Popen[bytes]], what: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not ready():
-        dead = [child.returncode for child in children if child.poll() is not None]
-        if dead or time.monotonic() > deadline:
-            raise StorageError(f"{what} did not start in {START_TIMEOUT_S} s (ended: {dead}): see its output")
-        time.sleep(0.2)
-
-
-def _stop_all(children: list[subprocess.Popen[bytes]]) -> None:
-    for child in reversed(children):
-        child.terminate()
-    for child in children:
-        try:
-            child.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
