@@ -15,11 +15,12 @@ import pandas as pd
 
 from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.domain.markets import Market
+from itb_assets.errors import ModelRejected
 from itb_assets.observability.plots import feature_importance, score_calibration, walk_forward_auc
 from itb_assets.orchestration.metadata import picture, table
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
-from itb_assets.storage.layout import MODEL_FILE
+from itb_assets.storage.layout import MODEL_FILE, SCORES_FILE
 from itb_assets.storage.models import StoredModel
 
 LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "pandas", "ta-lib")
@@ -30,7 +31,7 @@ class ModelUpdate:
     """A trained model with its metadata, its metrics and what its page shows."""
 
     name: ModelName
-    trained: training.TrainedModel | None
+    trained: training.TrainedModel
     metadata: Mapping[str, Any]
     metrics: Mapping[str, Any]
     page: Mapping[str, Any]
@@ -65,9 +66,10 @@ class LoadedModel:
         return max(self.train_end, tested + pd.Timedelta(1, unit="ns"))
 
     @property
-    def sha256(self) -> str:
-        """Digest of the model file."""
-        return str(self.stored.metadata["sha256"][MODEL_FILE])
+    def digest(self) -> str:
+        """Digest of all that predictions take from it: the model, its scores, the end of its training."""
+        digests = self.stored.metadata["sha256"]
+        return f"{digests[MODEL_FILE]} {digests.get(SCORES_FILE)} {self.train_end.isoformat()}"
 
     def scores(self) -> pd.DataFrame:
         """Return the walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
@@ -190,8 +192,16 @@ def _number(value: float | None) -> float:
 
 
 def needs_training(platform: Platform, market: Market, name: ModelName) -> bool:
-    """Tell whether a model is missing or was made under another definition."""
-    metadata = platform.models.peek(platform.layout.model_dir(market, name.variant, name.algo, name.label))
+    """Tell whether a model is missing or was made under another definition.
+
+    One that is refused is left as it is: whoever loads it says why, and training again is a person's choice.
+    """
+    try:
+        metadata = platform.models.peek(
+            platform.layout.model_dir(market, name.variant, name.algo, name.label)
+        )
+    except ModelRejected:
+        return False
     return metadata is None or metadata.get("training_digest") != platform.training_digest(name)
 
 

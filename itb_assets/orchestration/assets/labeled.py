@@ -35,18 +35,18 @@ def matrix(
     if work.nothing:
         return FrameUpdate(None, digest, versions(sources))
     if work.from_time is None:
-        frame, page = _matrix(platform, data.read(), features.read())
-        return FrameUpdate(frame, digest, versions(sources), metadata=page)
+        frame = _matrix(platform, data.read(), features.read())
+        return FrameUpdate(
+            frame, digest, versions(sources), metadata={"label_rates": _rates(platform, frame)}
+        )
     from_time = rows_before(market, work.from_time, plan.horizon_rows)
     since = rows_before(market, from_time, plan.lookback_rows)
-    frame, page = _matrix(platform, data.since(since), features.since(since))
+    frame = _matrix(platform, data.since(since), features.since(since))
     frame = frame[frame["timestamp"] >= from_time].reset_index(drop=True)
-    return FrameUpdate(frame, digest, versions(sources), from_time=from_time, metadata=page)
+    return FrameUpdate(frame, digest, versions(sources), from_time=from_time)
 
 
-def _matrix(
-    platform: Platform, data: pd.DataFrame, features: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, object]]:
+def _matrix(platform: Platform, data: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     if not data["timestamp"].equals(features["timestamp"]):
         raise DataContractError(
             f"processed/data has {len(data)} rows and processed/features {len(features)} on other times: "
@@ -54,6 +54,9 @@ def _matrix(
         )
     labels = platform.labels.compute(data)
     columns = [features.drop(columns="timestamp"), labels.drop(columns="timestamp")]
-    frame = pd.concat([data, *columns], axis=1)
-    rates = {name: float(labels[name].mean()) for name in platform.labels.names if labels[name].notna().any()}
-    return frame, {"label_rates": rates, "labels_unknown": int(labels[platform.labels.names[0]].isna().sum())}
+    return pd.concat([data, *columns], axis=1)
+
+
+def _rates(platform: Platform, frame: pd.DataFrame) -> dict[str, float]:
+    """Return the share of rows on which each label is true, of those on which it is known."""
+    return {name: float(frame[name].mean()) for name in platform.labels.names if frame[name].notna().any()}

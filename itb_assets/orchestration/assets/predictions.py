@@ -57,13 +57,15 @@ def _update(
     models: Mapping[ModelName, LoadedModel],
 ) -> FrameUpdate:
     market, sources = market_of(context.partition_key), {"processed/features": features}
-    digest = hashlib.sha256("".join(model.sha256 for model in models.values()).encode()).hexdigest()
-    work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=digest, sources=sources)
+    digest = hashlib.sha256(repr([(name.score, model.digest) for name, model in models.items()]).encode())
+    made_by = digest.hexdigest()
+    work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=made_by, sources=sources)
     if work.nothing:
-        return FrameUpdate(None, digest, versions(sources))
-    live_start = min(model.live_start for model in models.values())
-    from_time = work.from_time if work.from_time is not None and work.from_time >= live_start else None
-    rows = features.since(from_time or live_start)
+        return FrameUpdate(None, made_by, versions(sources))
+    starts = [model.live_start for model in models.values()]
+    # before the last of them some score is a walk-forward one, which no update can compute again
+    from_time = work.from_time if work.from_time is not None and work.from_time >= max(starts) else None
+    rows = features.since(from_time or min(starts))
     scored = [_live(name, model, rows) for name, model in models.items()]
     if from_time is None:
         scored = [
@@ -73,10 +75,10 @@ def _update(
     counts = {str(sample): int(count) for sample, count in frame["sample"].value_counts().items()}
     return FrameUpdate(
         frame,
-        digest,
+        made_by,
         versions(sources),
         from_time=from_time,
-        metadata={"samples": counts},
+        metadata={"samples_computed": counts},
     )
 
 

@@ -4,11 +4,14 @@ What a rule means belongs to `domain.signals`.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import dagster as dg
 import pandas as pd
 
+from itb_assets.domain.markets import Market
 from itb_assets.domain.signals import compute_signals, lookback_rows
+from itb_assets.domain.specs import GeneratorSpec
 from itb_assets.observability.plots import price_with_signals
 from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.metadata import picture
@@ -60,41 +63,58 @@ def _update(
     sources = {f"predictions/{variant}": predictions, "processed/data": data}
     stored = platform.stored(market, f"signals/{variant}")
     work = pending_work(stored, digest=digest, sources=sources)
-    if work.nothing or predictions.first is None:
-        return FrameUpdate(None, digest, versions(sources))
     lookback = lookback_rows(specs)
     from_time = None if lookback is None else work.from_time
-    since = predictions.first if from_time is None else max(predictions.first, from_time)
-    scores = predictions.since(rows_before(market, since, lookback or 0))
-    closes = data.since(scores["timestamp"].iloc[0], ["timestamp", "close"])
-    outputs = compute_signals(scores, specs)
-    frame = (
-        scores[["timestamp", "sample"]]
-        .merge(closes, on="timestamp", how="left", validate="1:1")
-        .merge(outputs, on="timestamp", validate="1:1")[
-            ["timestamp", "close", "sample", *outputs.columns[1:]]
-        ]
-    )
-    frame = frame[frame["timestamp"] >= since].reset_index(drop=True)
-    from_time = None if from_time is None else since
+    first, last = predictions.first, predictions.last
+    if work.nothing or first is None or last is None or (from_time is not None and last < from_time):
+        return FrameUpdate(None, digest, versions(sources), metadata=_page(market, _newest(stored)))
+    since = first if from_time is None else max(first, from_time)
+    frame = _signals_since(predictions, data, specs, since, rows_before(market, since, lookback or 0))
     return FrameUpdate(
         frame,
         digest,
         versions(sources),
-        from_time=from_time,
-        metadata=_page(market, frame),
+        from_time=None if from_time is None else since,
+        metadata=_page(market, _newest(None if from_time is None else stored, frame)),
     )
 
 
-def _page(market: object, frame: pd.DataFrame) -> dict[str, object]:
-    buy, sell = signal_columns(frame)
-    last = frame.tail(PLOT_ROWS)
-    page: dict[str, object] = {}
-    if buy and sell and not frame.empty:
-        page |= {"buys": int(frame[buy].sum()), "sells": int(frame[sell].sum())}
-        plot = price_with_signals(last, last[buy], last[sell], title=f"{market}: close and signals")
-        page["plot"] = picture(plot, "close and signals")
-    return page
+def _signals_since(
+    predictions: StoredFrame,
+    data: StoredFrame,
+    specs: Sequence[GeneratorSpec],
+    since: pd.Timestamp,
+    read_from: pd.Timestamp,
+) -> pd.DataFrame:
+    """Apply the rules on every kline of the grid, so that a window of 12 rows is 12 klines, scored or not."""
+    closes = data.since(read_from, ["timestamp", "close"])
+    scores = closes.merge(predictions.since(read_from), on="timestamp", how="outer", validate="1:1")
+    outputs = compute_signals(scores, specs)
+    frame = pd.concat([scores[["timestamp", "close", "sample"]], outputs.drop(columns="timestamp")], axis=1)
+    return frame[frame["sample"].notna() & (frame["timestamp"] >= since)].reset_index(drop=True)
+
+
+def _newest(stored: StoredFrame | None, fresh: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the last rows as they will be stored, for the page."""
+    before = pd.DataFrame() if stored is None else stored.tail(PLOT_ROWS)
+    if fresh is None or fresh.empty:
+        return before
+    if not before.empty:
+        before = before[before["timestamp"] < fresh["timestamp"].iloc[0]]
+    return (fresh if before.empty else pd.concat([before, fresh], ignore_index=True)).tail(PLOT_ROWS)
+
+
+def _page(market: Market, newest: pd.DataFrame) -> dict[str, object]:
+    buy, sell = signal_columns(newest)
+    if not buy or not sell:
+        return {}
+    plot = price_with_signals(newest, newest[buy], newest[sell], title=f"{market}: close and signals")
+    return {
+        "newest_rows": len(newest),
+        "newest_buys": int(newest[buy].sum()),
+        "newest_sells": int(newest[sell].sum()),
+        "plot": picture(plot, "close and signals"),
+    }
 
 
 def signal_columns(frame: pd.DataFrame) -> tuple[str | None, str | None]:
