@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ CHAIN = "chain"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 1 when the ways computed different things."""
     options = _parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server is stopped
     results: list[SizeResult] = []
     started = _machine()
     with contextlib.ExitStack() as stack:

@@ -13,6 +13,7 @@ import facts
 import inputs
 import numpy as np
 import pandas as pd
+import polars.selectors as cs
 from measure import Case, Job
 
 SMA_WINDOWS = (3, 6, 12, 24, 48)
@@ -177,7 +178,9 @@ def matrix_to_csv(job: Job, path: Any) -> None:  # noqa: ANN401 - anything polar
     """Write the 35 columns as CSV without pandas, which is not what is measured here."""
     table = inputs.table(job, "matrix")
     kept = [name for name in table.columns if not name.endswith("_tie")]
-    table.select(kept).write_csv(path, datetime_format=TIME_FORMAT)
+    table.select(kept).with_columns(cs.boolean().fill_null(value=False)).write_csv(
+        path, datetime_format=TIME_FORMAT
+    )
 
 
 def database(job: Job) -> Case:
