@@ -28,7 +28,9 @@ def fail_orphans(instance: dg.DagsterInstance) -> int:
 
     A failed run is tried again as `run_retries` of dagster.yaml says.
     """
-    orphans = [run for run, address in _launched(instance) if address is not None and not _answers(address)]
+    orphans = [
+        run for run, address in _launched(instance) if address is not None and not socket_answers(address)
+    ]
     for run in orphans:
         instance.report_run_failed(run, "the processes that ran it were ended from outside")
     return len(orphans)
@@ -58,7 +60,8 @@ def _socket_of(run: dg.DagsterRun) -> Path | None:
     return Path(address) if address else None
 
 
-def _answers(address: Path) -> bool:
+def socket_answers(address: Path) -> bool:
+    """Tell whether a process listens at a Unix socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(address))

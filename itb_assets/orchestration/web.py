@@ -5,6 +5,8 @@ What they serve is `itb_assets.definitions`; production runs them as services of
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import socket
 import tempfile
@@ -18,11 +20,13 @@ from threading import Event
 import dagster as dg
 import requests
 
-from itb_assets.errors import DatabaseUnavailable, PortInUse
+from itb_assets.errors import DatabaseUnavailable, PortInUse, StorageError
 from itb_assets.orchestration.children import Child, start_child, stop_children, stop_requests
 from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
-from itb_assets.orchestration.orphans import cancel_runs, fail_orphans
+from itb_assets.orchestration.orphans import cancel_runs, fail_orphans, socket_answers
 from itb_assets.settings import Settings
+from itb_assets.storage.atomic import write_whole
+from itb_assets.storage.embedded import MAX_SOCKET_BYTES
 from itb_assets.storage.layout import Layout
 
 START_TIMEOUT_S = 180
@@ -73,16 +77,38 @@ def running_ui(settings: Settings, *, stop: Event, verbose: bool = False) -> Ite
     of `{data_root}/logs`.
     """
     _refuse_taken(settings.host, settings.port)
-    url = f"http://{settings.host}:{settings.port}"
+    url, layout = f"http://{settings.host}:{settings.port}", Layout(settings.data_root)
+    address = _code_socket(layout)
     with ExitStack() as stack:
         ready, instance = stack.enter_context(running_instance(settings))
         fail_orphans(instance)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="itb-ui-")))
-        logs = None if verbose else Layout(settings.data_root).logs_dir
-        start = _Start(stop, os.environ | dagster_environment(ready), logs)
-        stack.callback(_stop, instance, folder / "code.sock", start.children)
-        up = start.code_server(folder / "code.sock") and start.web(settings, folder, url)
+        environment = os.environ | dagster_environment(ready)
+        start = _Start(stop, environment, None if verbose else layout.logs_dir)
+        stack.callback(_stop, instance, address, start.children)
+        up = start.code_server(address) and start.web(settings, _workspace(layout, address), url)
         yield Served(url, tuple(start.children), settings) if up else None
+
+
+def _code_socket(layout: Layout) -> Path:
+    """Return where the code server listens: always the same place, for Dagster knows schedules by it."""
+    address = layout.code_socket.resolve()
+    if len(os.fsencode(address)) > MAX_SOCKET_BYTES:
+        name = hashlib.sha256(os.fsencode(address)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"itb-ui-{os.getuid()}-{name}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+            raise StorageError(f"{folder} is not a folder that only you may enter: remove it")
+        address = folder / "code.sock"
+    if socket_answers(address):
+        raise PortInUse(f"another `itb ui` serves {layout.root} already: use that one, or stop it first")
+    address.unlink(missing_ok=True)
+    return address
+
+
+def _workspace(layout: Layout, address: Path) -> Path:
+    path = layout.dagster_home / "workspace.yaml"
+    write_whole(path, WORKSPACE.format(socket=json.dumps(str(address))).encode())
+    return path
 
 
 class _Start:
@@ -98,12 +124,10 @@ class _Start:
         """Start what holds the assets and launches runs."""
         arguments = ("api", "grpc", "--socket", str(address), "--module-name", "itb_assets.definitions")
         self._child("code server", "dagster", *arguments)
-        return self._wait(address.exists)
+        return self._wait(lambda: socket_answers(address))
 
-    def web(self, settings: Settings, folder: Path, url: str) -> bool:
+    def web(self, settings: Settings, workspace: Path, url: str) -> bool:
         """Start daemon and web server side by side."""
-        workspace = folder / "workspace.yaml"
-        workspace.write_text(WORKSPACE.format(socket=folder / "code.sock"), "utf-8")
         self._child("daemon", "dagster-daemon", "run", "--workspace", str(workspace))
         address = ("--host", settings.host, "--port", str(settings.port))
         self._child("web server", "dagster-webserver", *address, "--workspace", str(workspace))

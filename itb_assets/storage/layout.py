@@ -137,6 +137,11 @@ class Layout:
         return self._under(".itb", "dagster")
 
     @property
+    def code_socket(self) -> Path:
+        """Socket of the code server that `itb ui` starts."""
+        return self._under(".itb", "code.sock")
+
+    @property
     def locks_dir(self) -> Path:
         """Lock files; one that nobody holds may be deleted."""
         return self._under(".itb", "locks")
