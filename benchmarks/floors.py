@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import facts
 import inputs
 import numpy as np
 import plain
@@ -174,14 +175,16 @@ def scores(job: Job) -> Case:
 
 
 def signals(job: Job) -> Case:
-    """Subtract and compare numpy arrays, and write the result by polars once."""
-    table = inputs.table(job, "scores")
-    up, down = (table[name].to_numpy() for name in table.columns[2:])
-    closes = inputs.table(job, "data")["close"]
+    """Read scores and closes by polars, subtract and compare numpy arrays, write the result by polars."""
+    for name in ("scores", "data"):
+        inputs.table(job, name).write_csv(job.output / f"floor_{name}.csv")
+    up, down = (name for name in inputs.table(job, "scores").columns if name not in ("timestamp", "sample"))
 
     def run() -> pl.DataFrame:
-        score = up - down
-        out = table.select("timestamp", closes, "sample").with_columns(
+        scores = pl.read_csv(job.output / "floor_scores.csv")
+        closes = pl.read_csv(job.output / "floor_data.csv", columns=["timestamp", "close"])["close"]
+        score = scores[up].to_numpy() - scores[down].to_numpy()
+        out = scores.select("timestamp", closes, "sample").with_columns(
             trade_score_aggressive=score,
             buy_signal_aggressive=score >= 0.01,
             sell_signal_aggressive=score <= -0.01,
@@ -189,10 +192,7 @@ def signals(job: Job) -> Case:
         out.write_csv(job.output / "floor_signals.csv")
         return out
 
-    def facts(out: pl.DataFrame) -> Mapping[str, float]:
-        return {name: float(out[name].sum()) for name in ("buy_signal_aggressive", "sell_signal_aggressive")}
-
-    return Case(run, facts=facts)
+    return Case(run, facts=lambda out: facts.of_signals(out.to_pandas()))
 
 
 def fits(job: Job) -> Case:

@@ -15,7 +15,6 @@ from measure import Case, Job
 
 from itb_assets.domain.gaps import find_gaps
 from itb_assets.domain.klines import check_klines, empty_klines, merge_klines, to_grid
-from itb_assets.domain.signals import compute_signals
 from itb_assets.storage.frames import FrameManifest, FrameStore, Record
 
 FRAMES = FrameStore()
@@ -137,21 +136,23 @@ def scores(job: Job) -> Case:
 
 
 def signals(job: Job) -> Case:
-    """Apply the strategy's rules to the scores, join the closes and write the signals."""
-    frame, closes = inputs.load(job, "scores"), inputs.load(job, "data")[["timestamp", "close"]]
+    """Read scores and closes, apply the strategy's rules on every kline and write the signals."""
+    from itb_assets.orchestration.assets.signals import (  # noqa: PLC0415 - brings Dagster along
+        _signals_since as signals_since,
+    )
+
     specs = inputs.strategy().signal_sets
+    for name in ("scores", "data"):
+        _forget(job, name)
+        _write(job, name, inputs.load(job, name))
 
     def run() -> pd.DataFrame:
-        outputs = compute_signals(frame, specs)
-        joined = (
-            frame[["timestamp", "sample"]]
-            .merge(closes, on="timestamp", how="left", validate="1:1")
-            .merge(outputs, on="timestamp", validate="1:1")[
-                ["timestamp", "close", "sample", *outputs.columns[1:]]
-            ]
-        )
-        _write(job, "signals", joined)
-        return joined
+        scores, grid = (FRAMES.open(job.output / f"ours_{name}.csv") for name in ("scores", "data"))
+        if scores.first is None:
+            raise ValueError("there are no scores: expected one a kline")
+        frame = signals_since(scores, grid, specs, scores.first, scores.first)
+        _write(job, "signals", frame)
+        return frame
 
     return Case(run, lambda: _forget(job, "signals"), facts.of_signals)
 

@@ -168,18 +168,10 @@ def matrix_write(job: Job) -> Case:
 def matrix_read(job: Job) -> Case:
     """Read that CSV."""
     path = job.output / "plain_matrix_to_read.csv"
-    matrix_to_csv(job, path)
+    table = inputs.table(job, "matrix").select(~cs.ends_with("_tie"))
+    table.with_columns(cs.boolean().fill_null(value=False)).write_csv(path, datetime_format=TIME_FORMAT)
     return Case(
         lambda: pd.read_csv(path, parse_dates=["timestamp"]), facts=lambda frame: {"rows": len(frame)}
-    )
-
-
-def matrix_to_csv(job: Job, path: Any) -> None:  # noqa: ANN401 - anything polars writes to
-    """Write the 35 columns as CSV without pandas, which is not what is measured here."""
-    table = inputs.table(job, "matrix")
-    kept = [name for name in table.columns if not name.endswith("_tie")]
-    table.select(kept).with_columns(cs.boolean().fill_null(value=False)).write_csv(
-        path, datetime_format=TIME_FORMAT
     )
 
 
@@ -225,9 +217,7 @@ def outcome(job: Job) -> Case:
         predictions.to_csv(job.output / "plain_predictions.csv", index=False)
         rows = predictions.melt(["timestamp", "sample"], var_name="label", value_name="probability")
         rows.to_sql("plain_predictions", engine, if_exists="replace", index=False, chunksize=10_000)
-        closes = pd.read_csv(
-            job.output / "plain_data.csv", usecols=["timestamp", "close"], parse_dates=["timestamp"]
-        )
+        closes = _closes(job)
         signals = _signals(predictions, closes)
         signals.to_csv(job.output / "plain_signals.csv", index=False)
         signals.to_sql("plain_signals", engine, if_exists="replace", index=False, chunksize=10_000)
@@ -255,15 +245,23 @@ def scores(job: Job) -> Case:
 
 
 def signals(job: Job) -> Case:
-    """Combine the scores, apply the rule to every row, join the closes, write CSV."""
-    frame, closes = inputs.load(job, "scores"), inputs.load(job, "data")[["timestamp", "close"]]
+    """Read scores and closes, combine the scores, apply the rule to every row, write CSV."""
+    for name in ("scores", "data"):
+        inputs.table(job, name).write_csv(job.output / f"plain_{name}.csv", datetime_format=TIME_FORMAT)
 
     def run() -> pd.DataFrame:
-        out = _signals(frame, closes)
+        scores = pd.read_csv(job.output / "plain_scores.csv", parse_dates=["timestamp"])
+        closes = _closes(job)
+        out = _signals(scores, closes)
         out.to_csv(job.output / "plain_signals.csv", index=False)
         return out
 
     return Case(run, facts=facts.of_signals)
+
+
+def _closes(job: Job) -> pd.DataFrame:
+    columns = ["timestamp", "close"]
+    return pd.read_csv(job.output / "plain_data.csv", usecols=columns, parse_dates=["timestamp"])
 
 
 def _signals(scores: pd.DataFrame, closes: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,7 @@ STAGES = (
     Stage("matrix_read", "matrix: read CSV"),
     Stage("database", "klines into the database"),
     Stage("outcome", "predictions, signals: files, database", ways=("plain",)),
-    Stage("signals", "signals of every row: rules, write CSV", in_chain=False),
+    Stage("signals", "signals of every row: read, rules, write CSV", in_chain=False),
     Stage("scores", "scores of every row, two models", in_chain=False),
     Stage("fits", "model fitting, ten fits", in_chain=False),
 )
@@ -154,7 +154,7 @@ def disagreements(result: SizeResult) -> list[str]:
         for way, cost in ways.items():
             for name in sorted(ours.keys() & cost.facts.keys()):
                 mine, theirs = ours[name], cost.facts[name]
-                slack = COUNT_SLACK if mine.is_integer() else 0.0
+                slack = COUNT_SLACK if float(mine).is_integer() else 0.0
                 if abs(mine - theirs) > FACT_TOLERANCE * max(abs(mine), abs(theirs)) + slack:
                     found.append(f"{stage}, {name}: ours {mine:g}, {way} {theirs:g}")
     return found
