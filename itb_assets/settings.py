@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from itb_assets.domain.markets import parse_freq, parse_symbol
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
     parallel_downloads: int = Field(
         4, ge=1, le=32, description="archive files and REST pages fetched at a time"
     )
+    max_wait_s: float = Field(
+        300.0, ge=0, description="seconds that one request may wait in all when the exchange asks for pauses"
+    )
     threads: int = Field(2, ge=1, le=64, description="model fits at a time, one thread each")
     schedules: Literal["running", "stopped"] = Field(
         "running", description="state of the schedules when the UI first sees them"
@@ -106,11 +110,16 @@ def _value_error(parse: object, name: str) -> str:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment and `.env`; raise ConfigError listing every wrong setting, never its value."""
+    """Read the environment and `.env`; raise ConfigError listing every wrong setting, never a secret."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ConfigError(
-            (f"ITB_{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()),
-            origin="settings",
-        ) from None
+        raise ConfigError(map(_problem, error.errors()), origin="settings") from None
+
+
+def _problem(item: ErrorDetails) -> str:
+    """Say what is wrong with a setting, and its value unless that may be a secret."""
+    name = str(item["loc"][0])
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    found = "" if secret else f" {item['input']!r}"
+    return f"ITB_{name.upper()}{found}: {item['msg'].removeprefix('Value error, ')}"

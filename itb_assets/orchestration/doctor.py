@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from pydantic import SecretStr
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from itb_assets.errors import ItbError
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.settings import Settings
+from itb_assets.storage.database import server_version
 
 TIMEOUT_S = 5
 LOW_DISK_GB = 5
@@ -48,13 +46,11 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
 def _asked(what: str, look: Callable[[Settings], str], settings: Settings) -> Diagnosis:
     try:
         return Diagnosis(what, "ok", look(settings))
-    except (ItbError, OSError, requests.RequestException, SQLAlchemyError) as error:
+    except (ItbError, OSError) as error:  # an error of requests is an OSError
         return Diagnosis(what, "missing", _first_line(error), ok=False)
 
 
 def _first_line(error: Exception) -> str:
-    if isinstance(error, SQLAlchemyError):
-        return f"the database does not answer ({type(error).__name__}): check ITB_DATABASE_URL"
     if isinstance(error, requests.RequestException):
         return f"no answer ({type(error).__name__}): check the address and the network"
     return str(error)
@@ -99,16 +95,7 @@ def _database(settings: Settings) -> str:
     if settings.database_url is None:
         running = embedded_server(settings).status().running
         return f"embedded PostgreSQL, {'running' if running else 'started when needed'}"
-    return f"answers: {_server_version(settings.database_url)}"
-
-
-def _server_version(url: SecretStr) -> str:
-    engine = create_engine(url.get_secret_value(), connect_args={"connect_timeout": TIMEOUT_S})
-    try:
-        with engine.connect() as connection:
-            return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
-    finally:
-        engine.dispose()
+    return f"answers: PostgreSQL {server_version(settings.database_url.get_secret_value())}"
 
 
 def _exchange(settings: Settings) -> str:

@@ -15,13 +15,18 @@ import dagster as dg
 from pydantic import SecretStr
 
 from itb_assets.observability.logs import get_logger, register_secret
+from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.settings import Settings
-from itb_assets.storage.atomic import ensure_folder, write_whole
+from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
+from itb_assets.storage.database import server_version
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout
 
 DAGSTER_URL = "ITB_DAGSTER_URL"
 DATABASES = ("itb", "dagster")
+STATEMENT_TIMEOUT_MS = 120_000
+POOL_RECYCLE_S = 600
+POOL_OVERFLOW = 20
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
@@ -31,12 +36,15 @@ def embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 @contextmanager
 def running_database(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that name a database that answers.
+    """Yield settings that name a database that answers; raise DatabaseUnavailable where none does.
 
     With no `ITB_DATABASE_URL` the embedded server is started, and stopped again by whoever started it,
     unless another client is still connected.
     """
     if settings.database_url is not None:
+        for url in (settings.database_url, settings.dagster_url):
+            if url is not None:
+                server_version(url.get_secret_value())
         yield settings
         return
     server = embedded_server(settings)
@@ -78,11 +86,12 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
 
 def _dagster_home(settings: Settings) -> Path:
     home = Layout(settings.data_root).dagster_home.resolve()
-    ensure_folder(home)
     text = files("itb_assets.orchestration").joinpath("dagster.yaml").read_bytes()
     config = home / "dagster.yaml"
-    if not config.exists() or config.read_bytes() != text:
-        write_whole(config, text)
+    with storage_errors(config):
+        ensure_folder(home)
+        if not config.exists() or config.read_bytes() != text:
+            write_whole(config, text)
     return home
 
 
@@ -93,6 +102,39 @@ def running_instance(settings: Settings) -> Iterator[tuple[Settings, dg.DagsterI
         for secret in (ready.database_url, ready.dagster_url):
             if secret is not None:
                 register_secret(secret.get_secret_value())
-        os.environ.update(dagster_environment(ready))  # dagster.yaml names the variable, Dagster reads it
-        with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        with (
+            _environment(dagster_environment(ready)) as variables,
+            dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance,
+            _kept_connections(instance),
+        ):
+            fail_killed(instance)
             yield ready, instance
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Set variables for a while: dagster.yaml names them, Dagster reads them."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield variables
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Keep connections open between events: Dagster opens one for each, hundreds a run, 4 ms apiece.
+
+    Its web server asks for the same. It never closes them itself, and who stops the embedded server looks
+    whether anybody is connected.
+    """
+    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
+    try:
+        yield
+    finally:
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            engine = getattr(storage, "_engine", None)  # no public name, and the pin holds it still
+            if engine is not None:
+                engine.dispose()

@@ -21,6 +21,7 @@ from itb_assets.domain.strategy import Strategy, check_strategies
 from itb_assets.errors import ConfigError, DatabaseUnavailable
 from itb_assets.settings import Settings
 from itb_assets.sources.history import HistorySource, open_history
+from itb_assets.sources.http import RetryPolicy
 from itb_assets.sources.protocol import Progress
 from itb_assets.storage.database import SqlStore
 from itb_assets.storage.frames import FrameStore, StoredFrame
@@ -113,6 +114,7 @@ class Platform:
             archive_url=self.settings.binance_archive,
             cache_dir=self.layout.cache_dir,
             parallel=self.settings.parallel_downloads,
+            policy=RetryPolicy(max_pause_s=self.settings.max_wait_s),
             now_ms=lambda: int(self.clock().timestamp() * 1000),
         )
 

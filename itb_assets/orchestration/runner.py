@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import dagster as dg
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import ItbError
-from itb_assets.orchestration.assets.raw import KlinesConfig
+from itb_assets.errors import InputError, ItbError
+from itb_assets.orchestration.assets.raw import KlinesConfig, parse_time
 from itb_assets.orchestration.build import build_defs
 from itb_assets.orchestration.failures import cause_of
 from itb_assets.orchestration.jobs import BUILD
+from itb_assets.orchestration.killed_runs import process_tag
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.schedules import assets_due
@@ -47,6 +48,12 @@ class RunPlan:
     repair_gaps: bool = False
     retrain: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse times that are none, and an end before the start."""
+        start, end = parse_time(self.start, "start"), parse_time(self.end, "end")
+        if start is not None and end is not None and end <= start:
+            raise InputError(f"end {self.end} is not after start {self.start}: expected a later time")
+
 
 def run_markets(platform: Platform, instance: dg.DagsterInstance, plan: RunPlan) -> Iterator[MarketRun]:
     """Run each market in turn and yield how it ended; one that fails does not stop the others."""
@@ -73,6 +80,7 @@ def _run(
             partition_key=partition_of(market),
             asset_selection=assets_due(platform, market, retrain=plan.retrain),
             run_id=run_id,
+            tags=process_tag(),
             raise_on_error=True,
         )
         rows_new = _rows_new(result)

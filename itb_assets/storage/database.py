@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from psycopg2.extensions import make_dsn
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import StorageError
+from itb_assets.errors import InputError, StorageError
 from itb_assets.storage.database_errors import database_errors
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
 from itb_assets.storage.manifest import EVERYTHING, FrameManifest
@@ -191,6 +191,28 @@ class SqlStore:
                 with connection.cursor() as cursor:
                     yield cursor
                 connection.commit()
+
+
+def server_version(url: str) -> str:
+    """Return the version of the PostgreSQL at `url`; raise DatabaseUnavailable where none answers.
+
+    Raises InputError for what is not such a URL, without repeating it: it may hold a password.
+    """
+    try:
+        address = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        address = None
+    if address is None or address.get_backend_name() != "postgresql":
+        raise InputError(
+            "the database URL is not one of a PostgreSQL: expected postgresql+psycopg2://user:password@host:"
+            "5432/name; correct ITB_DATABASE_URL and ITB_DAGSTER_URL"
+        )
+    with database_errors(address):
+        engine = sa.create_engine(
+            address, poolclass=sa.NullPool, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}
+        )
+        with engine.connect() as connection:
+            return str(connection.execute(sa.text("SHOW server_version")).scalar_one())
 
 
 def _conninfo(url: sa.URL) -> str:

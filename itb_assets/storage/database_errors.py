@@ -42,5 +42,7 @@ def _ours(error: Exception, url: sa.URL) -> Exception:
     if state == _FULL:
         return StorageFull(f"the database {where} has no space left: {said}; nothing was written")
     if state.startswith(_TRANSIENT) or (not state and any(word in said.lower() for word in _SERVER_GONE)):
-        return DatabaseUnavailable(f"the database {where} cannot be reached: {said}")
+        return DatabaseUnavailable(
+            f"the database {where} cannot be reached: {said}; start it, or correct ITB_DATABASE_URL"
+        )
     return StorageError(f"the database {where} refused: {said}")

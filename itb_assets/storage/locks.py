@@ -15,6 +15,9 @@ from pathlib import Path
 from itb_assets.errors import MarketBusy
 from itb_assets.storage.atomic import ensure_folder, storage_errors
 
+LOCK_WAIT_S = 60.0
+"""How long a run waits for another one that writes the same market."""
+
 _POLL_S = 0.05
 
 

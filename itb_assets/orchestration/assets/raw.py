@@ -23,6 +23,7 @@ from itb_assets.orchestration.updates import FrameUpdate
 from itb_assets.sources.protocol import FetchReport
 from itb_assets.storage.catalogue import read_gaps, write_gaps
 from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
 
 OVERLAP_ROWS = 5
 DIGEST = "klines"
@@ -52,7 +53,8 @@ def klines(
     """
     market = market_of(context.partition_key)
     stored = platform.stored(market, "raw/klines")
-    start, end = _time(config.start, "start"), _time(config.end, "end") or pd.Timestamp(platform.clock())
+    start = parse_time(config.start, "start")
+    end = parse_time(config.end, "end") or pd.Timestamp(platform.clock())
     if stored is not None and stored.last is not None:
         platform.source.forget(market, _ms(stored.last))
     fresh, report = empty_klines(), {}
@@ -85,12 +87,13 @@ def _update(
         )
     before = empty_klines() if stored is None else stored.read()
     merged = merge_klines(before, fresh)
-    gaps = merge_catalogue(
-        read_gaps(platform.layout.gaps(market)),
-        find_gaps(merged.frame, market),
-        seen_at=pd.Timestamp(platform.clock()),
-    )
-    write_gaps(platform.layout.gaps(market), gaps)
+    with market_lock(platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
+        gaps = merge_catalogue(
+            read_gaps(platform.layout.gaps(market)),
+            find_gaps(merged.frame, market),
+            seen_at=pd.Timestamp(platform.clock()),
+        )
+        write_gaps(platform.layout.gaps(market), gaps)
     missing = [gap for gap in gaps if gap.state == "open"]
     page = {
         "rows_new": merged.new_rows,
@@ -132,7 +135,8 @@ def _windows(
     return windows
 
 
-def _time(text: str, name: str) -> pd.Timestamp | None:
+def parse_time(text: str, name: str) -> pd.Timestamp | None:
+    """Return the time that a text names, in UTC, or None of an empty one; raise InputError naming `name`."""
     if not text:
         return None
     try:
