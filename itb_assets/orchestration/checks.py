@@ -42,7 +42,7 @@ def market_check(
             context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
         ) -> dg.AssetCheckResult:
             market = market_of(context.op_execution_context.partition_key)
-            with as_failures():
+            with as_failures(retry=platform.retry_steps):
                 stored = platform.stored(market, "/".join(asset))
                 if stored is None:
                     return dg.AssetCheckResult(
@@ -166,9 +166,7 @@ def _prediction_checks(variant: str) -> list[dg.AssetChecksDefinition]:
         samples = set(frame["sample"].unique())
         breaches = {}
         for name, model in _models(platform, market, variant):
-            live = frame[frame[name.score].notna() & (frame["sample"] == "live")]
-            tested = set(model.scores()["timestamp"])
-            bad = live[(live["timestamp"] < model.train_end) & ~live["timestamp"].isin(tested)]
+            bad = _seen_in_training(frame[["timestamp", "sample", name.score]], model)
             if len(bad):
                 breaches[name.score] = f"{len(bad)} rows, first {bad['timestamp'].iloc[0]}"
         ok = samples <= {"out_of_sample", "live"} and not breaches
@@ -180,19 +178,27 @@ def _prediction_checks(variant: str) -> list[dg.AssetChecksDefinition]:
         features = platform.stored(market, "processed/features")
         if features is None:
             return False, {"found": "processed/features is missing"}
-        frame = stored.tail(SAMPLE_ROWS)
-        frame = frame[frame["sample"] == "live"]
-        rows = features.tail(SAMPLE_ROWS).merge(frame[["timestamp"]], on="timestamp", validate="1:1")
+        live = stored.tail(SAMPLE_ROWS)
+        live = live[live["sample"] == "live"].drop(columns="sample")
+        rows = features.tail(SAMPLE_ROWS).merge(live, on="timestamp", validate="1:1")
         different = {}
         for name, model in _models(platform, market, variant):
             again = pd.Series(training.score_rows(model.payload, features=model.features, frame=rows))
-            stored_scores = frame[name.score].reset_index(drop=True)
-            wrong = ~((again == stored_scores) | (again.isna() & stored_scores.isna()))
+            wrong = ~((again == rows[name.score]) | (again.isna() & rows[name.score].isna()))
             if wrong.any():
                 different[name.score] = int(wrong.sum())
         return not different, {"rows": len(rows), "scores_that_differ": different}
 
     return [out_of_sample, serve_parity]
+
+
+def _seen_in_training(scores: pd.DataFrame, model: LoadedModel) -> pd.DataFrame:
+    """Return the rows before the model's live ones that do not hold its walk-forward score of that row."""
+    *_, score = scores.columns
+    early = scores[scores[score].notna() & (scores["timestamp"] < model.live_start)]
+    tested = model.scores()[["timestamp", "score"]].rename(columns={"score": "tested"})
+    early = early.merge(tested, on="timestamp", how="left", validate="1:1")
+    return early[(early["sample"] != "out_of_sample") | (early[score] != early["tested"])]
 
 
 def _models(platform: Platform, market: Market, variant: str) -> list[tuple[ModelName, LoadedModel]]:

@@ -19,7 +19,7 @@ from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.updates import FrameUpdate
 from itb_assets.storage.frames import Record, StoredFrame
-from itb_assets.storage.locks import market_lock
+from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
 from itb_assets.storage.manifest import FrameManifest
 
 
@@ -32,9 +32,6 @@ def _market(context: dg.InputContext | dg.OutputContext) -> Market:
     return market_of(keys[0])
 
 
-LOCK_WAIT_S = 60
-
-
 class FrameIOManager(dg.IOManager):
     """Stores a FrameUpdate, hands out a StoredFrame that reads only what is asked of it."""
 
@@ -44,14 +41,19 @@ class FrameIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: FrameUpdate) -> None:
         """Write the rows to file and table, or record that nothing changed."""
-        with as_failures():
+        with as_failures(retry=self._platform.retry_steps):
             market = _market(context)
             asset = "/".join(context.asset_key.path)
             path = self._platform.frame_path(market, asset)
             with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
+                before = self._platform.stored(market, asset)
                 manifest = self._write(context, market, asset, obj)
                 self._catch_up(market, asset, path)
-            context.add_output_metadata(frame_metadata(manifest, path) | dict(obj.metadata))
+            page = frame_metadata(manifest, path) | {
+                "rows_new": manifest.rows - (before.rows if before else 0),
+                "rows_computed": obj.rows,
+            }
+            context.add_output_metadata(page | dict(obj.metadata))
 
     def _write(
         self, context: dg.OutputContext, market: Market, asset: str, update: FrameUpdate
@@ -88,7 +90,7 @@ class FrameIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> StoredFrame:
         """Return a lazy handle on what is stored."""
-        with as_failures():
+        with as_failures(retry=self._platform.retry_steps):
             asset = "/".join(context.asset_key.path)
             market = _market(context)
             stored = self._platform.stored(market, asset)
@@ -98,7 +100,7 @@ class FrameIOManager(dg.IOManager):
 
 
 class ModelIOManager(dg.IOManager):
-    """Stores a ModelUpdate as a folder, hands out a StoredModel checked before it is unpickled."""
+    """Stores a ModelUpdate as a folder, hands out a LoadedModel checked before it is unpickled."""
 
     def __init__(self, platform: Platform) -> None:
         """Keep the stores to write to."""
@@ -106,24 +108,23 @@ class ModelIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: ModelUpdate) -> None:
         """Write model, metadata, metrics and out-of-sample scores as one folder."""
-        with as_failures():
+        with as_failures(retry=self._platform.retry_steps):
             market = _market(context)
             folder = self._platform.layout.model_dir(market, obj.name.variant, obj.name.algo, obj.name.label)
-            if obj.trained is not None:
-                with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
-                    self._platform.models.save(
-                        folder,
-                        payload=obj.trained.payload,
-                        metadata=dict(obj.metadata),
-                        metrics=dict(obj.metrics),
-                        scores=obj.trained.scores,
-                    )
+            with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
+                self._platform.models.save(
+                    folder,
+                    payload=obj.trained.payload,
+                    metadata=dict(obj.metadata),
+                    metrics=dict(obj.metrics),
+                    scores=obj.trained.scores,
+                )
             output: dict[str, Any] = {"path": dg.MetadataValue.path(str(folder)), **obj.page}
             context.add_output_metadata(output)
 
     def load_input(self, context: dg.InputContext) -> LoadedModel:
         """Return the model after its digest, signature and address were checked."""
-        with as_failures():
+        with as_failures(retry=self._platform.retry_steps):
             market = _market(context)
             _, variant, algo, label = context.asset_key.path
             return load_model(self._platform, market, ModelName(variant, algo, label))

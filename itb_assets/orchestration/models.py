@@ -36,6 +36,11 @@ class ModelUpdate:
     metrics: Mapping[str, Any]
     page: Mapping[str, Any]
 
+    @property
+    def rows(self) -> int:
+        """Rows that the model for live use was fitted on."""
+        return self.trained.n_train_rows
+
 
 @dataclass(frozen=True)
 class LoadedModel:

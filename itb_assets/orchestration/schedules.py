@@ -3,12 +3,14 @@
 They decide which markets are due; what a run does is the job's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
 
 from itb_assets.domain.markets import FREQ_MS, HOUR_MS, MINUTE_MS, Market
+from itb_assets.errors import InvalidMarket
 from itb_assets.orchestration.jobs import BUILD, TRAIN
+from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.orchestration.models import needs_training
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of
 from itb_assets.orchestration.platform import Platform
@@ -18,6 +20,7 @@ IN_FLIGHT = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 
 
@@ -50,20 +53,36 @@ def _after_close(platform: Platform, freq: str) -> dg.ScheduleDefinition:
         description=f"Update every {freq} market when its candle has closed; train what is missing.",
     )
     def after_close(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
-        requests = list(_requests(context, platform, freq))
-        return requests or dg.SkipReason(
-            f"no market of freq {freq} is due: add a symbol with `itb symbols add`"
+        fail_killed(context.instance)
+        markets = _followed(context, freq)
+        requests = list(_requests(context, platform, markets))
+        if requests:
+            return requests
+        return dg.SkipReason(
+            f"the last run of every {freq} market is still under way"
+            if markets
+            else f"no symbol is followed, so no {freq} market is due: add one with `itb symbols add`"
         )
 
     return after_close
 
 
+def _followed(context: dg.ScheduleEvaluationContext, freq: str) -> list[Market]:
+    """Return the followed markets of a freq; a key that somebody added in the UI may be no symbol."""
+    markets = []
+    for symbol in context.instance.get_dynamic_partitions(str(SYMBOLS.name)):
+        try:
+            markets.append(Market(symbol, freq))
+        except InvalidMarket as error:
+            context.log.warning("partition passed over: %s", error)
+    return markets
+
+
 def _requests(
-    context: dg.ScheduleEvaluationContext, platform: Platform, freq: str
+    context: dg.ScheduleEvaluationContext, platform: Platform, markets: Iterable[Market]
 ) -> Iterator[dg.RunRequest]:
     at = context.scheduled_execution_time.strftime("%Y-%m-%dT%H:%M")
-    for symbol in context.instance.get_dynamic_partitions(str(SYMBOLS.name)):
-        market = Market(symbol, freq)
+    for market in markets:
         if _in_flight(context.instance, market):
             continue
         yield dg.RunRequest(

@@ -30,6 +30,11 @@ class FrameUpdate:
     from_time: pd.Timestamp | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def rows(self) -> int:
+        """Rows computed."""
+        return 0 if self.frame is None else len(self.frame)
+
 
 @dataclass(frozen=True)
 class Work:

@@ -10,9 +10,12 @@ from typing import Any
 
 import dagster as dg
 
-from itb_assets.observability.logs import get_logger
 from itb_assets.orchestration.failures import as_failures
+from itb_assets.orchestration.models import ModelUpdate
 from itb_assets.orchestration.partitions import MARKETS, market_of
+from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.run_log import asset_log
+from itb_assets.orchestration.updates import FrameUpdate
 
 OWNERS = ["team:market-data"]
 
@@ -28,24 +31,22 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
     owners: list[str] | None = None,
     tags: Mapping[str, str] | None = None,
     description: str | None = None,
-) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+) -> Callable[[Callable[..., FrameUpdate | ModelUpdate]], dg.AssetsDefinition]:
     """Define an asset partitioned by market; the function's docstring is its catalogue text."""
 
-    def decorate(compute: Callable[..., Any]) -> dg.AssetsDefinition:
+    def decorate(compute: Callable[..., FrameUpdate | ModelUpdate]) -> dg.AssetsDefinition:
         @functools.wraps(compute)
-        def run(context: dg.AssetExecutionContext, **arguments: Any) -> object:
-            market = market_of(context.partition_key)
-            log = get_logger(
-                run_id=context.run_id, asset="/".join(key), symbol=market.symbol, freq=market.freq
-            )
-            watch = context.resources.platform.watch
-            if watch is not None:
-                watch(market, "/".join(key))
+        def run(context: dg.AssetExecutionContext, **arguments: Any) -> FrameUpdate | ModelUpdate:
+            market, name = market_of(context.partition_key), "/".join(key)
+            platform: Platform = context.resources.platform
+            if platform.watch is not None:
+                platform.watch(market, name)
             started = time.perf_counter()
-            with as_failures():
-                result = compute(context, **arguments)
-            log.debug("asset computed", seconds=round(time.perf_counter() - started, 3))
-            return result
+            with asset_log(context, name, market) as log, as_failures(retry=platform.retry_steps):
+                update = compute(context, **arguments)
+                seconds = round(time.perf_counter() - started, 3)
+                log.bind(rows=update.rows, seconds=seconds).info("asset computed")
+            return update
 
         return dg.asset(
             key=key,
