@@ -240,7 +240,7 @@ def _changed(
     if previous is None or list(previous.columns) != list(manifest.columns):
         changed_from = EVERYTHING
     earlier = previous.changes if previous else ()
-    changes = (*earlier, Change(manifest.version, changed_from))[-CHANGES_KEPT:]
+    changes = (*earlier, Change(manifest.version, changed_from, manifest.sha256))[-CHANGES_KEPT:]
     return replace(manifest, changes=changes)
 
 

@@ -38,10 +38,11 @@ class Identity(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One version and the earliest row it changed."""
+    """One version, the earliest row it changed, and the content's digest after it."""
 
     version: int
     changed_from: pd.Timestamp
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,14 @@ class FrameManifest:
         """Digest of the file: the root of the tree over `blocks`."""
         return tree_digest(self.blocks)
 
-    def changed_since(self, version: int) -> pd.Timestamp | None:
-        """Return the earliest row changed after `version`: None if none was, EVERYTHING if it is unknown."""
+    def changed_since(self, version: int, *, sha256: str | None = None) -> pd.Timestamp | None:
+        """Return the earliest row changed after `version`: None if none was, EVERYTHING if it is unknown.
+
+        A copy made before its version was committed passes the digest of what it holds: a killed writer's
+        version is given again, to other content.
+        """
+        if sha256 is not None and not self._was(version, sha256):
+            return EVERYTHING
         if version == self.version:
             return None
         known = {change.version for change in self.changes}
@@ -101,6 +108,12 @@ class FrameManifest:
             return EVERYTHING
         earliest = min(change.changed_from for change in self.changes if change.version > version)
         return max(EVERYTHING, earliest)
+
+    def _was(self, version: int, sha256: str) -> bool:
+        """Tell whether the frame is known to have had this content as this version."""
+        if version == self.version:
+            return sha256 == self.sha256
+        return any(change.version == version and change.sha256 == sha256 for change in self.changes)
 
     def with_record(self, record: Record) -> FrameManifest:
         """Return the same frame as confirmed by a later write that found nothing to alter."""
@@ -131,7 +144,7 @@ class FrameManifest:
                 "version": self.version,
                 "digest": self.digest,
                 "sources": dict(self.sources),
-                "changes": [[change.version, _text(change.changed_from)] for change in self.changes],
+                "changes": [[version, _text(time), sha256] for version, time, sha256 in self.changes],
                 "run_id": self.run_id,
                 "written_at": _text(self.written_at),
             },
@@ -170,7 +183,9 @@ class FrameManifest:
             version=int(raw["version"]),
             digest=raw["digest"],
             sources={name: int(version) for name, version in raw["sources"].items()},
-            changes=tuple(Change(int(version), pd.Timestamp(time)) for version, time in raw["changes"]),
+            changes=tuple(
+                Change(int(version), pd.Timestamp(time), *sha256) for version, time, *sha256 in raw["changes"]
+            ),
             run_id=raw["run_id"],
             written_at=datetime.fromisoformat(raw["written_at"]),
         )

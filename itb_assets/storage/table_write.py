@@ -133,6 +133,4 @@ def missing_from(found: TableManifest | None, manifest: FrameManifest) -> pd.Tim
     """Return from when on the tables lack what a manifest says; None if they have it all."""
     if found is None:
         return EVERYTHING
-    if found.version == manifest.version:
-        return None if found.sha256 == manifest.sha256 else EVERYTHING
-    return manifest.changed_since(found.version)
+    return manifest.changed_since(found.version, sha256=found.sha256)
