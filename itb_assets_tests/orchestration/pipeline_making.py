@@ -186,6 +186,24 @@ class Pipeline:
         assert result.success, problems(result)
         return result
 
+    def check(self, asset: str, name: str, market: Market = WOLF) -> dg.AssetCheckEvaluation:
+        """Ask one check by itself, as a person does on the partition page."""
+        self.instance.add_dynamic_partitions(str(SYMBOLS.name), [market.symbol])
+        key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
+        job = dg.define_asset_job("check", selection=dg.AssetSelection.checks(key))
+        result = (
+            dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job]))
+            .resolve_job_def("check")
+            .execute_in_process(
+                run_config=dict(QUIET),
+                instance=self.instance,
+                tags={"dagster/partition": str(partition_of(market))},
+                raise_on_error=False,
+            )
+        )
+        (evaluation,) = result.get_asset_check_evaluations()
+        return evaluation
+
     def at(self, now: datetime) -> Pipeline:
         """Set the clock."""
         self.clock.now = now
