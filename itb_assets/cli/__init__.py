@@ -13,7 +13,7 @@ import typer
 
 from itb_assets.cli import health, markets, models, run
 from itb_assets.cli.output import errors
-from itb_assets.errors import ItbError
+from itb_assets.errors import ItbError, StorageError
 
 app = typer.Typer(
     name="itb",
@@ -48,6 +48,11 @@ def main() -> None:
     except ItbError as error:
         errors.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = error.filename or "the system"
+        said = f"error: {place}: {error.strerror or error}; check that it exists, is yours and has space"
+        errors.print(said, style="red", markup=False, highlight=False)
+        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         errors.print("stopped; what was finished is kept, run the same command to go on", style="yellow")
         sys.exit(130)

@@ -162,7 +162,9 @@ def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
     """Run the plan with a progress bar on a terminal, and return how each market ended."""
     configure_logging("WARNING" if console.is_terminal else settings.log_level)
     with running_instance(settings) as (ready, instance), shown_progress(len(plan.markets)) as shown:
-        platform = replace(build_platform(ready), progress=shown.download, watch=shown.asset)
+        platform = replace(
+            build_platform(ready), progress=shown.download, watch=shown.asset, retry_steps=False
+        )
         shown.expect(len(platform.asset_names()))
         results = []
         with closing(platform):
