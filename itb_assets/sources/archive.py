@@ -6,6 +6,7 @@ Where the files lie belongs to `archive_shelf`, their names to `archive_index`, 
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,12 +22,25 @@ from itb_assets.errors import ArchiveError, ChecksumMismatch, DataContractError,
 from itb_assets.sources.archive_index import ArchiveFile, plan_files
 from itb_assets.sources.archive_shelf import Shelf
 from itb_assets.sources.cache import DownloadCache
-from itb_assets.sources.http import Tally
+from itb_assets.sources.http import Tally, split_login
 from itb_assets.sources.protocol import FetchReport, KlineBatch, NowMs, Progress, system_now_ms
 from itb_assets.sources.rows import clip, join_frames, open_times_ms, parse_csv_rows, show_time, time_range
 
-MAX_CSV_BYTES = 512 * 1024**2
+MAX_CSV_BYTES = 64 * 1024**2
 """A month of 1m klines unpacks to 6 MB; anything near this is no kline archive."""
+
+_UNPACK_BYTES = 1 << 20
+_NOT_A_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,  # what bz2 says of torn data; the bytes lie in memory, so no disk is meant
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""All that a torn zip was found to raise while it is read."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +186,9 @@ def _unpack(content: bytes, name: str) -> bytes:
                     f"{name} unpacks to {members[0].file_size} bytes: expected less than {MAX_CSV_BYTES}; "
                     "it is no kline archive"
                 )
-            return archive.read(members[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            with archive.open(members[0]) as file:  # `archive.read` would unpack all before it looks at sizes
+                return b"".join(iter(lambda: file.read(_UNPACK_BYTES), b""))
+    except _NOT_A_ZIP as error:
         raise ArchiveError(
             f"{name} is torn or no zip at all ({len(content)} bytes: {error}); delete it or get a sound copy"
         ) from error
@@ -181,4 +196,4 @@ def _unpack(content: bytes, name: str) -> bytes:
 
 def default_cache(cache_dir: Path, base: str) -> DownloadCache:
     """Return the cache that files of the archive at `base` are kept in."""
-    return DownloadCache(cache_dir, base.rstrip("/"))
+    return DownloadCache(cache_dir, split_login(base)[0])

@@ -5,10 +5,12 @@ Which request weighs what belongs to the caller, what an answer says belongs to 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 
+from itb_assets.errors import RateLimited
 from itb_assets.sources.protocol import Sleep
 
 WINDOW_S = 60.0
@@ -58,11 +60,18 @@ class WeightBudget:
         with self._lock:
             self._limit = max(1, limit)
 
-    def acquire(self, weight: int) -> float:
-        """Take `weight`, waiting while it does not fit or a pause lasts; return the seconds slept."""
+    def acquire(self, weight: int, *, longest_pause_s: float = math.inf) -> float:
+        """Take `weight`, waiting while it does not fit or a pause lasts; return the seconds slept.
+
+        Raise RateLimited, without waiting, while a pause lasts for more than `longest_pause_s`: whoever was
+        told to pause has given up, and a request sent before its end would prolong a ban.
+        """
         slept = 0.0
         while True:
             with self._lock:
+                pause_s = self._resume_at - self._now()
+                if pause_s > longest_pause_s:
+                    raise _paused(pause_s, longest_pause_s)
                 until = self._blocked_until(weight)
                 wait = until - self._now()
                 if wait <= 0:
@@ -102,3 +111,11 @@ class WeightBudget:
         spent = self._used + self._in_flight
         fits = spent == 0 or spent + weight <= self._limit * self._share
         return self._resume_at if fits else max(self._resume_at, self._window_start + WINDOW_S)
+
+
+def _paused(pause_s: float, longest_s: float) -> RateLimited:
+    return RateLimited(
+        f"the exchange asked this address for a pause that lasts another {pause_s:.0f} s, more than the "
+        f"{longest_s:g} s that a request waits: run again then, or follow fewer markets from this address",
+        retry_after_s=pause_s,
+    )

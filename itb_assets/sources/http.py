@@ -5,12 +5,14 @@ Turns whatever the network does into this package's errors. What an answer means
 
 from __future__ import annotations
 
+import math
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -25,6 +27,10 @@ CHUNK_BYTES = 1 << 16
 USED_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 DEFAULT_PAUSE_S = {429: 30.0, 418: 120.0}
 """Pause where the exchange names none; 120 s is Binance's shortest ban."""
+LONGEST_PAUSE_S = 3 * 86_400.0
+"""Binance's longest ban; an answer that names a longer pause does not stop this process for ever."""
+MAX_ANSWER_BYTES = 64 * 1024**2
+"""A month of 1m klines is a zip of 3 MB; what is larger than this is no answer of an exchange."""
 
 Sink = Callable[[Iterator[bytes]], None]
 
@@ -85,13 +91,14 @@ class HttpClient:
         policy: RetryPolicy | None = None,
     ) -> None:
         """Prepare a pool of `parallel` connections; nothing is sent yet."""
-        self.base_url = base_url.rstrip("/")
+        self.base_url, login = split_login(base_url)
         self.budget = budget
         self._sleep = sleep
         self._policy = policy or RetryPolicy()
         self._random = random.Random()  # noqa: S311 - jitter, not a secret
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "itb-assets"
+        self._session.auth = login
         if _is_loopback(self.base_url):
             self._session.trust_env = False  # a proxy of the environment cannot reach this machine's loopback
         for scheme in ("http://", "https://"):
@@ -113,7 +120,8 @@ class HttpClient:
         """Return the first answer that is neither 429, 418 nor 5xx; 2xx bodies go to `sink` if given.
 
         Raise RateLimited after `refusals` or a pause longer than `max_pause_s`, ExchangeUnavailable after
-        `attempts`, ExchangeRefused on 403. Other 4xx come back: their meaning is the caller's.
+        `attempts`, ExchangeRefused on 403, a redirect or more than MAX_ANSWER_BYTES. Other 4xx come back:
+        their meaning is the caller's.
         """
         failures, refusals, paused_s = 0, 0, 0.0
         while True:
@@ -152,7 +160,7 @@ class HttpClient:
         weight: int,
         sink: Sink | None,
     ) -> tuple[requests.Response, Answer]:
-        slept = self.budget.acquire(weight)
+        slept = self.budget.acquire(weight, longest_pause_s=self._policy.max_pause_s)
         tally.add(FetchReport(requests=1, weight=weight, waited_s=slept))
         used: int | None = None
         try:
@@ -161,13 +169,15 @@ class HttpClient:
                 params=params,
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 stream=True,
+                allow_redirects=False,
             ) as response:
-                header = response.headers.get(USED_WEIGHT_HEADER, "")
-                used = int(header) if header.isdigit() else None
+                used = _used_weight(response)
+                _refuse_redirect(response)
+                chunks = _bounded(response)
                 if sink is not None and response.ok:
-                    sink(response.iter_content(CHUNK_BYTES))
+                    sink(chunks)
                     return response, Answer(response.status_code, b"", response.url)
-                return response, Answer(response.status_code, response.content, response.url)
+                return response, Answer(response.status_code, b"".join(chunks), response.url)
         finally:
             self.budget.settle(weight, used)
 
@@ -192,11 +202,57 @@ class HttpClient:
         self._sleep(wait)
 
 
+def split_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return the URL without its user and password, which no message may show, and those two.
+
+    >>> split_login("https://me:my%20key@host/mirror/")
+    ('https://host/mirror', ('me', 'my key'))
+    """
+    head, at, host = url.rstrip("/").rpartition("@")
+    scheme, mark, login = head.partition("://")
+    if not at or not mark or "/" in login:
+        return url.rstrip("/"), None
+    user, _, password = login.partition(":")
+    return f"{scheme}://{host}", (unquote(user), unquote(password))
+
+
+def _used_weight(response: requests.Response) -> int | None:
+    header = response.headers.get(USED_WEIGHT_HEADER, "")
+    return int(header) if re.fullmatch(r"[0-9]{1,9}", header) else None
+
+
+def _refuse_redirect(response: requests.Response) -> None:
+    if response.is_redirect:
+        raise ExchangeRefused(
+            f"{response.url} answered {response.status_code} and names another address, "
+            f"{response.headers['Location']!r:.200}: klines are taken only from the host that was chosen; if "
+            "that is the right one, name it (ITB_BINANCE_URL, ITB_BINANCE_ARCHIVE)"
+        )
+
+
+def _bounded(response: requests.Response) -> Iterator[bytes]:
+    """Yield the body; raise ExchangeRefused once it is larger than any answer of an exchange."""
+    size = 0
+    for chunk in response.iter_content(CHUNK_BYTES):
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise ExchangeRefused(
+                f"{response.url} answered with more than {MAX_ANSWER_BYTES} bytes: expected klines; is that "
+                "host an exchange or its archive?"
+            )
+        yield chunk
+
+
 def _retry_after_s(response: requests.Response) -> float:
     try:
-        return max(0.0, float(response.headers["Retry-After"]))
+        pause_s = float(response.headers["Retry-After"])
     except (KeyError, ValueError):  # absent, or an HTTP date, which Binance does not send
-        return DEFAULT_PAUSE_S[response.status_code]
+        pause_s = math.nan
+    return (
+        DEFAULT_PAUSE_S[response.status_code]
+        if math.isnan(pause_s)
+        else min(max(0.0, pause_s), LONGEST_PAUSE_S)
+    )
 
 
 def _is_loopback(url: str) -> bool:

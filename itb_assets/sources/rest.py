@@ -101,21 +101,22 @@ class RestKlines:
             raise ExchangeUnavailable(
                 f"{self._http.base_url}/api/v3/exchangeInfo answered no symbols: {body!r:.200}"
             )
-        for limit in body.get("rateLimits", ()):
-            if (
-                limit["rateLimitType"] == "REQUEST_WEIGHT"
-                and limit["interval"] == "MINUTE"
-                and limit["intervalNum"] == 1
-            ):
-                self.budget.set_limit(int(limit["limit"]))
+        try:
+            status, limit = dict(listed[0]), _weight_limit(body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExchangeUnavailable(
+                f"{self._http.base_url}/api/v3/exchangeInfo answered something else: {body!r:.200}"
+            ) from error
+        if limit:
+            self.budget.set_limit(limit)
         self._limits_known = True
-        return dict(listed[0])
+        return status
 
     def _json(self, path: str, params: Mapping[str, str | int], tally: Tally, weight: int) -> Any:  # noqa: ANN401 - JSON
         answer = self._http.get(path, params, tally=tally, weight=weight)
         try:
             body = json.loads(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ExchangeUnavailable(
                 f"{answer.url} answered {answer.status} with no JSON; is that host an exchange?"
             ) from error
@@ -189,13 +190,25 @@ class _Download:
         )
 
     def _closed(self, rows: pd.DataFrame, start_ms: int, end_ms: int) -> pd.DataFrame:
-        """Drop candles still open by the server's clock; cache a page that no candle can change any more."""
+        """Drop candles still open by the server's clock; cache a page that no candle can change any more.
+
+        A page that ends at the server's time, in the middle of a candle, lacks that candle and is not kept.
+        """
         open_still = rows["close_time"].to_numpy() >= self._server_ms
         self._tally.add(FetchReport(unclosed_dropped=int(open_still.sum())))
         rows = rows[~open_still].reset_index(drop=True)
-        if self._keep and end_ms <= self._server_ms:
+        if self._keep and end_ms <= self._server_ms and end_ms % self._market.freq_ms == 0:
             self._source._cache.put_page(self._market, start_ms, end_ms, rows)  # noqa: SLF001
         return rows
+
+
+def _weight_limit(info: Mapping[str, Any]) -> int | None:
+    """Return the request weight a minute that exchangeInfo states, or None."""
+    for limit in info.get("rateLimits", ()):
+        minute = limit["interval"] == "MINUTE" and limit["intervalNum"] == 1
+        if minute and limit["rateLimitType"] == "REQUEST_WEIGHT":
+            return int(limit["limit"])
+    return None
 
 
 def _refusal(status: int, body: object, url: str, params: Mapping[str, str | int]) -> Exception:

@@ -15,8 +15,9 @@ import pytest
 
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
-from itb_assets.demo.market import DEMO_SYMBOLS, demo_klines
-from itb_assets.domain.markets import DAY_MS, Market
+from itb_assets.demo.market import DEMO_SYMBOLS, InventedVenue, demo_klines
+from itb_assets.domain.gaps import find_gaps
+from itb_assets.domain.markets import DAY_MS, HOUR_MS, Market
 from itb_assets.sources.history import open_history
 from itb_assets.sources.rest import RestKlines
 
@@ -77,3 +78,17 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path, kind, suffix):
         name = rest[-1] if kind == "archive" else f"startTime={start_ms}&"
         assert not [target for target in again if name in target]
     assert max(Counter(again).values()) == 1
+
+
+def test_a_page_that_ended_in_an_open_candle_is_asked_for_again(tmp_path):
+    """A symbol listed after the start of the window: all it has is one page, cut by the exchange's time."""
+    market = Market(MARKET.symbol, "1h")
+    listed_ms = InventedVenue().first_open_ms(market)
+    now_ms = listed_ms + 500 * HOUR_MS + 1_234_567
+    clock = [now_ms]
+    with DemoExchange(now_ms=lambda: clock[0], faults=Faults()) as exchange:
+        for clock[0] in (now_ms, now_ms + 20 * HOUR_MS):
+            source = RestKlines(exchange.url, cache_dir=tmp_path)
+            frame = source.fetch(market, listed_ms - 5000 * HOUR_MS, clock[0]).frame
+            source.close()
+    assert (len(frame), find_gaps(frame, market)) == (520, ())
