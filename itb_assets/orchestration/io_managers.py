@@ -6,12 +6,11 @@ What is computed does not belong here, nor how a file or a table is written: tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import StorageError
+from itb_assets.errors import InputError, StorageError
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.metadata import frame_metadata
 from itb_assets.orchestration.models import LoadedModel, ModelUpdate, load_model
@@ -24,11 +23,9 @@ from itb_assets.storage.manifest import FrameManifest
 
 
 def _market(context: dg.InputContext | dg.OutputContext) -> Market:
-    keys = list(context.asset_partition_keys)
+    keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
     if len(keys) != 1:
-        raise StorageError(
-            f"a run writes one market at a time, found {len(keys)} partitions: start one run each"
-        )
+        raise InputError(f"a run is for one market, found {len(keys)} partitions: start one run for each")
     return market_of(keys[0])
 
 
@@ -49,11 +46,11 @@ class FrameIOManager(dg.IOManager):
                 before = self._platform.stored(market, asset)
                 manifest = self._write(context, market, asset, obj)
                 self._catch_up(market, asset, path)
-            page = frame_metadata(manifest, path) | {
+            counts = {
                 "rows_new": manifest.rows - (before.rows if before else 0),
                 "rows_computed": obj.rows,
             }
-            context.add_output_metadata(page | dict(obj.metadata))
+            context.add_output_metadata(frame_metadata(manifest, path, counts | dict(obj.metadata)))
 
     def _write(
         self, context: dg.OutputContext, market: Market, asset: str, update: FrameUpdate
@@ -119,8 +116,8 @@ class ModelIOManager(dg.IOManager):
                     metrics=dict(obj.metrics),
                     scores=obj.trained.scores,
                 )
-            output: dict[str, Any] = {"path": dg.MetadataValue.path(str(folder)), **obj.page}
-            context.add_output_metadata(output)
+            place = dg.MetadataValue.path(str(folder.absolute()))
+            context.add_output_metadata({**obj.page, "path": place})
 
     def load_input(self, context: dg.InputContext) -> LoadedModel:
         """Return the model after its digest, signature and address were checked."""

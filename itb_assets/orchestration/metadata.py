@@ -25,19 +25,18 @@ _COLUMN_TYPES = {
 }
 
 
-def frame_metadata(manifest: FrameManifest, path: Path) -> dict[str, Any]:
-    """Describe a stored frame: where it is, how much there is, from when to when."""
+def frame_metadata(manifest: FrameManifest, path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a stored frame: how much from when to when, what its asset told, then where and which file."""
+    columns = [
+        dg.TableColumn(name, type=_COLUMN_TYPES.get(dtype, dtype)) for name, dtype in manifest.columns.items()
+    ]
     return {
         "dagster/row_count": manifest.rows,
-        "dagster/uri": str(path),
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(name, type=_COLUMN_TYPES.get(dtype, dtype))
-                for name, dtype in manifest.columns.items()
-            ]
-        ),
         "first": _time(manifest.first),
         "last": _time(manifest.last),
+        **told,
+        "dagster/uri": str(path.absolute()),
+        "dagster/column_schema": dg.TableSchema(columns=columns),
         "size_mb": round(manifest.bytes / 1e6, 2),
         "version": manifest.version,
         "sha256": manifest.sha256,
@@ -48,9 +47,15 @@ def _time(time: pd.Timestamp | None) -> str:
     return "none" if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def picture(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """Embed a PNG in an asset's page."""
-    return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})")
+def pictures(plots: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+    """Embed PNGs, each under its title, in one entry of an asset's page.
+
+    The UI folds an entry of more than a thousand characters behind a link, so all are in one.
+    """
+    images = (
+        f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})" for title, png in plots.items()
+    )
+    return dg.MetadataValue.md("\n\n".join(images))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

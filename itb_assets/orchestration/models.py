@@ -17,7 +17,7 @@ from itb_assets.domain import training  # its names load the learning libraries 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ModelRejected
 from itb_assets.observability.plots import feature_importance, score_calibration, walk_forward_auc
-from itb_assets.orchestration.metadata import picture, table
+from itb_assets.orchestration.metadata import pictures, table
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
 from itb_assets.storage.layout import MODEL_FILE, SCORES_FILE
@@ -158,38 +158,44 @@ def _metadata(
 
 def _page(trained: training.TrainedModel) -> dict[str, Any]:
     overall = trained.metrics
-    labels = [f"{fold.score_start:%Y-%m-%d}" for fold in trained.folds]
-    aucs = [_number(fold.metrics.auc) for fold in trained.folds]
-    scores = trained.scores
     return {
-        "auc": overall.auc,
-        "average_precision": overall.average_precision,
-        "brier": overall.brier,
-        "win_rate": "too few signals" if overall.win_rate is None else overall.win_rate,
-        "base_rate": overall.base_rate,
-        "out_of_sample_rows": overall.rows,
-        "train_rows": trained.n_train_rows,
-        "trained_until": f"{trained.train_end:%Y-%m-%d %H:%M} UTC",
+        "auc": _rounded(overall.auc),
+        "win_rate": "too few signals" if overall.win_rate is None else _rounded(overall.win_rate),
+        "base_rate": _rounded(overall.base_rate),
+        "plots": _plots(trained),
         "walk_forward": table(
             [
                 {
-                    "window": start,
+                    "window": f"{fold.score_start:%Y-%m-%d}",
                     "rows": fold.metrics.rows,
                     "auc": fold.metrics.auc,
                     "base rate": fold.metrics.base_rate,
                 }
-                for start, fold in zip(labels, trained.folds, strict=True)
+                for fold in trained.folds
             ]
         ),
-        "walk_forward_auc": picture(
-            walk_forward_auc(list(zip(labels, aucs, strict=True)), _number(overall.auc)), "walk-forward AUC"
-        ),
-        "calibration": picture(score_calibration(scores["score"], scores["outcome"]), "score calibration"),
-        "importance": picture(
-            feature_importance(list(trained.importance), list(trained.importance.values())),
-            "feature importance",
-        ),
+        "average_precision": _rounded(overall.average_precision),
+        "brier": _rounded(overall.brier),
+        "out_of_sample_rows": overall.rows,
+        "train_rows": trained.n_train_rows,
+        "trained_until": f"{trained.train_end:%Y-%m-%d %H:%M} UTC",
     }
+
+
+def _plots(trained: training.TrainedModel) -> dg.MarkdownMetadataValue:
+    windows = [(f"{fold.score_start:%Y-%m-%d}", _number(fold.metrics.auc)) for fold in trained.folds]
+    scores, importance = trained.scores, trained.importance
+    return pictures(
+        {
+            "walk-forward AUC": walk_forward_auc(windows, _number(trained.metrics.auc)),
+            "score calibration": score_calibration(scores["score"], scores["outcome"]),
+            "feature importance": feature_importance(list(importance), list(importance.values())),
+        }
+    )
+
+
+def _rounded(value: float | None) -> float | str:
+    return "unknown" if value is None else round(value, 4)
 
 
 def _number(value: float | None) -> float:

@@ -14,7 +14,7 @@ from itb_assets.domain.signals import compute_signals, lookback_rows
 from itb_assets.domain.specs import GeneratorSpec
 from itb_assets.observability.plots import price_with_signals
 from itb_assets.orchestration.assets.base import asset_in, market_asset
-from itb_assets.orchestration.metadata import picture
+from itb_assets.orchestration.metadata import pictures
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, rows_before, versions
@@ -113,7 +113,7 @@ def _page(market: Market, newest: pd.DataFrame) -> dict[str, object]:
         "newest_rows": len(newest),
         "newest_buys": int(newest[buy].sum()),
         "newest_sells": int(newest[sell].sum()),
-        "plot": picture(plot, "close and signals"),
+        "plot": pictures({"close and signals": plot}),
     }
 
 
