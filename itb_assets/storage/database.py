@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from psycopg2.extensions import make_dsn
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import InputError, StorageError
-from itb_assets.storage.database_errors import database_errors
+from itb_assets.errors import StorageError
+from itb_assets.storage.database_errors import database_address, database_errors
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
 from itb_assets.storage.manifest import EVERYTHING, FrameManifest
 from itb_assets.storage.migrations import migrate
@@ -79,8 +79,8 @@ class SqlStore:
     """
 
     def __init__(self, url: str) -> None:
-        """Remember where the database is; the first use connects and migrates."""
-        self._url = sa.make_url(url)
+        """Remember where the database is, or raise InputError; the first use connects and migrates."""
+        self._url = database_address(url)
 
     def keeps(self, asset: str) -> bool:
         """Return whether some table keeps this asset: klines, predictions and signals."""
@@ -198,15 +198,7 @@ def server_version(url: str) -> str:
 
     Raises InputError for what is not such a URL, without repeating it: it may hold a password.
     """
-    try:
-        address = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        address = None
-    if address is None or address.get_backend_name() != "postgresql":
-        raise InputError(
-            "the database URL is not one of a PostgreSQL: expected postgresql+psycopg2://user:password@host:"
-            "5432/name; correct ITB_DATABASE_URL and ITB_DAGSTER_URL"
-        )
+    address = database_address(url)
     with database_errors(address):
         engine = sa.create_engine(
             address, poolclass=sa.NullPool, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}
