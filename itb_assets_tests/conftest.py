@@ -11,7 +11,18 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# No test is timed: on a busy machine the same example takes five times as long. CI tries the same
+# examples every time, so that a change is judged by itself.
+hypothesis.settings.register_profile(
+    "itb",
+    deadline=None,
+    derandomize=os.environ.get("CI", "").lower() in {"true", "1"},
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("itb")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
