@@ -19,7 +19,7 @@ from itb_assets.errors import DataContractError
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.metadata import gap_table, table
 from itb_assets.orchestration.models import LoadedModel, load_model
-from itb_assets.orchestration.partitions import MARKETS, market_of
+from itb_assets.orchestration.partitions import MARKETS, market_in
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
 
@@ -41,8 +41,8 @@ def market_check(
         def check(
             context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
         ) -> dg.AssetCheckResult:
-            market = market_of(context.op_execution_context.partition_key)
             with as_failures(retry=platform.retry_steps):
+                market = market_in(context.op_execution_context)
                 stored = platform.stored(market, "/".join(asset))
                 if stored is None:
                     return dg.AssetCheckResult(

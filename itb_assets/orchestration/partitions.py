@@ -9,7 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from itb_assets.domain.markets import FREQ_MS, Market
-from itb_assets.errors import InvalidMarket
+from itb_assets.errors import InputError, InvalidMarket
 
 SYMBOLS = dg.DynamicPartitionsDefinition(name="symbols")
 FREQS = dg.StaticPartitionsDefinition(list(FREQ_MS))
@@ -32,3 +32,11 @@ def market_of(partition_key: str) -> Market:
             f"partition {partition_key!r} names no market: expected freq|symbol, such as 5m|BTCUSDT"
         )
     return Market(symbol, freq)
+
+
+def market_in(context: dg.OpExecutionContext) -> Market:
+    """Return the market that a step is for; raise InputError where its run names none or several."""
+    if context.has_partition_key:
+        return market_of(context.partition_key)
+    found = f"{len(context.partition_keys)} partitions" if context.has_partition_key_range else "no partition"
+    raise InputError(f"a run is for one market, found {found}: start one run for each, as a backfill does")

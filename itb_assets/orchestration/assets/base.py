@@ -12,7 +12,7 @@ import dagster as dg
 
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.models import ModelUpdate
-from itb_assets.orchestration.partitions import MARKETS, market_of
+from itb_assets.orchestration.partitions import MARKETS, market_in
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.run_log import asset_log
 from itb_assets.orchestration.updates import FrameUpdate
@@ -37,8 +37,10 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
     def decorate(compute: Callable[..., FrameUpdate | ModelUpdate]) -> dg.AssetsDefinition:
         @functools.wraps(compute)
         def run(context: dg.AssetExecutionContext, **arguments: Any) -> FrameUpdate | ModelUpdate:
-            market, name = market_of(context.partition_key), "/".join(key)
             platform: Platform = context.resources.platform
+            name = "/".join(key)
+            with as_failures():
+                market = market_in(context.op_execution_context)
             if platform.watch is not None:
                 platform.watch(market, name)
             started = time.perf_counter()
