@@ -6,6 +6,7 @@ and a tail is replaced without parsing what comes before it. Atomicity belongs t
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S%:z"
 _NAIVE_FORMAT = "%Y-%m-%d %H:%M:%S"
 _NAIVE_WIDTH = 19
 _COPY_BYTES = 1 << 30
+_BUFFER_BYTES = 1 << 20
+_CANNOT_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
@@ -112,7 +115,31 @@ def _tail_offset(source: int, rows: int) -> int:
 
 
 def _copy(source: int, target: int, count: int) -> None:
-    """Copy the first `count` bytes inside the kernel; a filesystem that can will share them."""
+    """Copy the first `count` bytes inside the kernel; a filesystem that can will share them.
+
+    Where the system or the filesystem cannot (macOS, some network mounts), they go through memory.
+    """
     done = 0
     while done < count:
-        done += os.copy_file_range(source, target, min(count - done, _COPY_BYTES), done, done)
+        copied = _copy_inside(source, target, done, count - done) or _copy_through(
+            source, target, done, count - done
+        )
+        if not copied:
+            raise OSError(errno.EIO, f"the file ends after {done} bytes, expected {count}")
+        done += copied
+
+
+def _copy_inside(source: int, target: int, done: int, count: int) -> int:
+    """Return the bytes copied by the kernel: 0 where it cannot, or does nothing and says so."""
+    if not hasattr(os, "copy_file_range"):
+        return 0
+    try:
+        return os.copy_file_range(source, target, min(count, _COPY_BYTES), done, done)
+    except OSError as error:
+        if error.errno not in _CANNOT_COPY:
+            raise
+        return 0
+
+
+def _copy_through(source: int, target: int, done: int, count: int) -> int:
+    return os.pwrite(target, os.pread(source, min(count, _BUFFER_BYTES), done), done)

@@ -5,6 +5,7 @@ What is written under the lock belongs to the stores.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from itb_assets.errors import MarketBusy
+from itb_assets.errors import MarketBusy, StorageError
 from itb_assets.storage.atomic import ensure_folder, storage_errors
 
 LOCK_WAIT_S = 60.0
 """How long a run waits for another one that writes the same market."""
 
 _POLL_S = 0.05
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class LockTaken(Exception):
@@ -54,13 +56,28 @@ def held_lock(path: Path, *, wait_s: float) -> Iterator[None]:
         ensure_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _acquire(descriptor, time.monotonic() + wait_s)
+        with _lockable(path):
+            _acquire(descriptor, time.monotonic() + wait_s)
         os.ftruncate(descriptor, 0)
         with suppress(OSError):  # who holds it is for people: a full disk is no reason not to
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _lockable(path: Path) -> Iterator[None]:
+    """Say so where a filesystem, such as a network mount without lock service, knows no locks."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise StorageError(
+            f"the filesystem of {path} cannot lock files ({error.strerror}), so two writers could not be "
+            "told apart: put ITB_DATA_ROOT on a local disk, or mount that one with its lock service"
+        ) from error
 
 
 def _acquire(descriptor: int, deadline: float) -> None:

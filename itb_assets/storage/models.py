@@ -207,7 +207,7 @@ def _to_json(values: Mapping[str, Any]) -> bytes:
 def _from_json(content: bytes, path: Path) -> dict[str, Any]:
     try:
         values = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelRejected(
             f"{path} is not JSON ({error}): it was changed or torn; train the model again"
         ) from error

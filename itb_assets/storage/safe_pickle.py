@@ -1,17 +1,20 @@
 """Pickles of plain data only: dicts, lists, tuples, sets, text, bytes, numbers, None.
 
-A pickle that names any class or function is refused before that name is looked up.
+A pickle that names any class or function is refused before that name is looked up, and one that would make
+the unpickler take more memory than its own length warrants before it is read at all.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any, NoReturn
 
 from itb_assets.errors import ModelRejected
 
 PROTOCOL = 5
+_MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
 _PLAIN = (str, bytes, bool, int, float, type(None))
 
 
@@ -24,6 +27,7 @@ def dump_plain(payload: object) -> bytes:
 def load_plain(content: bytes, *, origin: str) -> Any:  # noqa: ANN401 - plain data of any shape
     """Unpickle plain data; raise ModelRejected naming `origin` for a global, a torn or an odd pickle."""
     try:
+        _check_memory(content, origin)
         return _PlainUnpickler(io.BytesIO(content), origin).load()
     except ModelRejected:
         raise
@@ -31,6 +35,16 @@ def load_plain(content: bytes, *, origin: str) -> Any:  # noqa: ANN401 - plain d
         raise ModelRejected(
             f"{origin} cannot be read as a pickle ({type(error).__name__}): train it again"
         ) from error
+
+
+def _check_memory(content: bytes, origin: str) -> None:
+    """Refuse a place of the memo that is named by number: nine bytes make the unpickler fill gigabytes."""
+    for code, _, _ in pickletools.genops(content):
+        if code.name in _MEMO:
+            raise ModelRejected(
+                f"{origin} numbers its memo itself ({code.name}), which no model of ours does: it may be "
+                "hostile, delete it and train again"
+            )
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,9 +36,9 @@ class ServerUser:
     gid: int
 
     def own(self, path: Path) -> None:
-        """Give a fresh file or folder to the server's user."""
+        """Give a fresh file or folder to the server's user; of a link, the link itself."""
         if os.geteuid() == 0:
-            os.chown(path, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 def server_user(data_dir: Path) -> ServerUser:
@@ -69,12 +70,34 @@ def run(user: ServerUser, program: str, *arguments: str) -> None:
 def launch(user: ServerUser, log: Path, program: str, *arguments: str) -> int:
     """Start one of the wheel's programs in a session of its own and return its process id."""
     command = _launcher(user, "detach", program, arguments)
-    with log.open("ab") as output:
-        user.own(log)
+    with _appended(log, user) as output:
         started = subprocess.run(  # noqa: S603 - our own
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, cwd="/", check=True
         )
     return int(started.stdout)
+
+
+@contextmanager
+def _appended(log: Path, user: ServerUser) -> Iterator[int]:
+    """Open a log of the server's to write at its end.
+
+    Its folder is the server's user's, who could have put a link there: root neither follows one nor gives
+    away what it leads to.
+    """
+    try:
+        descriptor = os.open(
+            log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise StorageError(
+            f"{log} cannot be opened ({error.strerror}): remove it, it should be an ordinary file"
+        ) from error
+    try:
+        if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
+            os.fchown(descriptor, user.uid, user.gid)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def private_folder(path: Path, user: ServerUser) -> None:

@@ -140,6 +140,7 @@ def test_a_hostile_pickle_is_refused_even_with_a_right_digest(folder, tmp_path):
         b"cbuiltins\neval\n(S'1'\ntR.",
         b"P1\n.",
         b"\x80\x02\x82\x01.",
+        b"\x80\x05Nr" + (1 << 31).to_bytes(4, "little") + b".",  # would make the memo fill 32 GB
     ],
 )
 def test_no_odd_pickle_is_read(folder, content):
