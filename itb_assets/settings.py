@@ -19,6 +19,7 @@ from itb_assets.errors import ConfigError, InvalidMarket
 PUBLIC_REST_URL = "https://data-api.binance.vision"
 PUBLIC_ARCHIVE_URL = "https://data.binance.vision"
 DEMO_ROOT = Path(".demo")
+EARLIEST_YEAR = 2010
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -86,6 +87,13 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("data_root")
+    @classmethod
+    def _folder(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError("is a file: expected a folder, there or to be made")
+        return value
+
     @field_validator("symbols")
     @classmethod
     def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,9 +104,22 @@ class Settings(BaseSettings):
     def _freqs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_value_error(parse_freq, name) for name in value)
 
+    @field_validator("start", mode="before")
+    @classmethod
+    def _iso(cls, value: object) -> object:
+        """Read text as ISO alone: to pydantic 20240101 is a number of seconds, a day in 1970."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("expected a time in ISO form, such as 2024-01-01 or 2024-01-01T12:00") from None
+
     @field_validator("start")
     @classmethod
     def _utc(cls, value: datetime) -> datetime:
+        if value.year < EARLIEST_YEAR:
+            raise ValueError(f"expected {EARLIEST_YEAR} or later: there are no klines before")
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

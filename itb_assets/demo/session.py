@@ -14,6 +14,7 @@ from pathlib import Path
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.market import InventedVenue
 from itb_assets.settings import Settings, load_settings
+from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
 
 MARKER = Path(".itb") / "demo.json"
 
@@ -50,13 +51,16 @@ def _midnight(days: int) -> datetime:
 
 
 def _remembered_start(data_root: Path) -> datetime | None:
-    marker = data_root / MARKER
-    return (
-        datetime.fromisoformat(json.loads(marker.read_text("utf-8"))["start"]) if marker.is_file() else None
-    )
+    """Return the start of an earlier demo; None where there was none or its note cannot be read."""
+    try:
+        note = json.loads((data_root / MARKER).read_text("utf-8"))
+        return datetime.fromisoformat(note["start"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _remember(data_root: Path, start: datetime) -> None:
     marker = data_root / MARKER
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(json.dumps({"start": start.isoformat()}), "utf-8")
+    with storage_errors(marker):
+        ensure_folder(marker.parent)
+        write_whole(marker, json.dumps({"start": start.isoformat()}).encode())
