@@ -125,28 +125,32 @@ def _materialize(platform: Platform, meter: Meter, *, stages: tuple[str, ...]) -
 
 def _step(asset: dg.AssetsDefinition, platform: Platform, managers: Mapping[str, Any]) -> Callable[[], None]:
     """Return what Dagster would do for one asset: load its inputs, compute, hand the result over."""
-    context = SimpleNamespace(
-        partition_key=PARTITION,
-        asset_partition_keys={PARTITION},
-        asset_key=asset.key,
-        run_id="benchmark",
-        add_output_metadata=lambda _: None,
-    )
+    context = _context(asset.key)
     compute: Any = asset.op.compute_fn
     function = inspect.unwrap(compute.decorated_fn)  # without log and retries, which are Dagster's affair
     config = {"config": KlinesConfig()} if asset.key.path == ["raw", "klines"] else {}  # type: ignore[call-arg]
 
     def work() -> None:
         arguments = {
-            name: managers["models" if key.path[0] == "models" else "frames"].load_input(
-                SimpleNamespace(asset_key=key, asset_partition_keys={PARTITION})
-            )
+            name: managers["models" if key.path[0] == "models" else "frames"].load_input(_context(key))
             for name, key in asset.keys_by_input_name.items()
         }
         update = function(context, platform=platform, **arguments, **config)
         managers["models" if asset.key.path[0] == "models" else "frames"].handle_output(context, update)
 
     return work
+
+
+def _context(key: dg.AssetKey) -> Any:  # noqa: ANN401 - it stands in for three of Dagster's contexts
+    """Return what assets and IO managers ask of their context."""
+    return SimpleNamespace(
+        asset_key=key,
+        has_asset_partitions=True,
+        asset_partition_keys={PARTITION},
+        partition_key=PARTITION,
+        run_id="benchmark",
+        add_output_metadata=lambda _: None,
+    )
 
 
 def _sum(parts: Mapping[str, Cost]) -> Cost:

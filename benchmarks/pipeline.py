@@ -53,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = Path(base) / str(rows)
             folder.mkdir()
             job = Job(rows, folder, options.repeats, server)
-            results.append(_measure(job, options, workers, results[-1] if results else None))
+            results.append(SizeResult(rows))
+            try:
+                _measure(job, options, workers, results)
+            except BaseException:  # a failure or an interrupt: an hour of measurements is not thrown away
+                print(_as_text(started, results, ["a stage failed, its error follows"]), flush=True)
+                raise
     wrong = [f"{result.rows:,} klines, {line}" for result in results for line in disagreements(result)]
     if options.json:
         print(json.dumps(_as_json(started, results, wrong), indent=1))
@@ -139,12 +144,11 @@ def _server(base: Path) -> Iterator[Server]:
         postgres.stop()
 
 
-def _measure(
-    job: Job, options: argparse.Namespace, workers: Workers, smaller: SizeResult | None
-) -> SizeResult:
+def _measure(job: Job, options: argparse.Namespace, workers: Workers, results: Sequence[SizeResult]) -> None:
+    """Fill in the last of `results`; those before are of smaller sizes."""
     _say(f"{job.rows:,} klines: preparing")
     workers.prepare(job)
-    result = SizeResult(job.rows)
+    *_, smaller, result = (None, *results)
     for stage in STAGES:
         if stage.key not in options.stages:
             continue
@@ -158,7 +162,6 @@ def _measure(
     if CHAIN in options.stages:
         _say(f"{job.rows:,} klines: whole chain, then 12 new klines")
         result.take_chain(workers.chain(job))
-    return result
 
 
 def _plain_rows(stage: str, job: Job, options: argparse.Namespace, smaller: SizeResult | None) -> int:
