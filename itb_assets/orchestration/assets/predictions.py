@@ -68,8 +68,10 @@ def _update(
     rows = features.since(from_time or min(starts))
     scored = [_live(name, model, rows) for name, model in models.items()]
     if from_time is None:
+        tested = [_history(name, model) for name, model in models.items()]
         scored = [
-            pd.concat([_history(name, models[name]), live]) for name, live in zip(models, scored, strict=True)
+            pd.concat([before, live]) if len(live) else before
+            for before, live in zip(tested, scored, strict=True)
         ]
     frame = _combine(scored)
     counts = {str(sample): int(count) for sample, count in frame["sample"].value_counts().items()}
