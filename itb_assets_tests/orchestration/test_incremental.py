@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from pipeline_making import ASSETS, NOW, START, WOLF, Pipeline, brisk, open_pipeline, pages, steady
 
 from itb_assets.domain.lookahead import compare_features
+from itb_assets.orchestration.models import LoadedModel, load_model
+from itb_assets.orchestration.platform import ModelName
+from itb_assets.orchestration.models import load_model
+from itb_assets.orchestration.platform import ModelName
 
 CANDLE = timedelta(minutes=5)
 OUTAGE = datetime(2024, 5, 17, 13, tzinfo=UTC)
@@ -191,15 +194,11 @@ def test_a_model_trained_again_replaces_every_score_of_the_old_one(built):
     assert after["timestamp"].iloc[0] > before["timestamp"].iloc[0]
     tested = after[after["sample"] == "out_of_sample"]
     assert tested["timestamp"].iloc[-1] > before["timestamp"].iloc[-1]
-    for label in ("high_020_4", "low_020_12"):
-        scores = _scores(built, "steady", "logreg", label).set_index("timestamp")["score"]
+    for label in HORIZON_ROWS:
+        model = load_model(built.platform, WOLF, ModelName("steady", "logreg", label))
+        scores = model.scores().set_index("timestamp")["score"]
         stored = after.set_index("timestamp")[f"{label}_logreg"]
         assert (stored.loc[scores.index] == scores).all()
-
-
-def _scores(pipeline: Pipeline, variant: str, algo: str, label: str) -> pd.DataFrame:
-    folder: Path = pipeline.platform.layout.model_dir(WOLF, variant, algo, label)
-    return pipeline.platform.models.load(folder).scores()
 
 
 def test_other_walk_forward_windows_reach_the_predictions_although_the_model_is_the_same(built):
@@ -216,17 +215,18 @@ def test_other_walk_forward_windows_reach_the_predictions_although_the_model_is_
 
 def test_scores_side_by_side_keep_what_each_model_knows(built):
     """Two models of a variant end their training at two times; no row loses a score, none is doubled."""
-    frame = built.frame("predictions/steady")
+    frame = built.at(NOW + 20 * CANDLE).run_well() and built.frame("predictions/steady")
     assert frame["timestamp"].is_monotonic_increasing
     assert frame["timestamp"].is_unique
+    last = built.manifest("processed/features").last
     ends = {}
-    for label in ("high_020_4", "low_020_12"):
-        scores = _scores(built, "steady", "logreg", label)
-        ends[label] = scores["timestamp"].iloc[-1]
-        known = frame.loc[frame[f"{label}_logreg"].notna(), "timestamp"]
-        assert known.iloc[0] == scores["timestamp"].iloc[0]
-        assert known.iloc[-1] == frame["timestamp"].iloc[-1] == built.manifest("processed/features").last
-        assert len(known) == (known.iloc[-1] - known.iloc[0]) // CANDLE + 1
+    for label in HORIZON_ROWS:
+        model = load_model(built.platform, WOLF, ModelName("steady", "logreg", label))
+        tested = list(model.scores()["timestamp"])
+        ends[label] = tested[-1]
+        live = list(pd.date_range(model.live_start.ceil("5min"), last, freq="5min"))
+        assert list(frame.loc[frame[f"{label}_logreg"].notna(), "timestamp"]) == tested + live
+        assert model.train_end <= tested[-1] + CANDLE < live[0] + CANDLE
     assert ends["high_020_4"] - ends["low_020_12"] == 8 * CANDLE
     tested = frame["timestamp"] <= ends["high_020_4"]
     assert (frame["sample"] == tested.map({True: "out_of_sample", False: "live"})).all()
