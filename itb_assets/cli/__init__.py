@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from itb_assets.cli import health, markets, models, run
-from itb_assets.cli.output import errors
-from itb_assets.errors import ItbError, StorageError
+from itb_assets.cli.output import errors, tell_error
+from itb_assets.orchestration.failures import cause_of
+
+INTERRUPTED = 130  # as a shell says it of Ctrl-C
 
 app = typer.Typer(
     name="itb",
@@ -45,14 +47,12 @@ def main() -> None:
     """Run the command line; an error of ours becomes one clear message and its exit code."""
     try:
         app()
-    except ItbError as error:
-        errors.print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        place = error.filename or "the system"
-        said = f"error: {place}: {error.strerror or error}; check that it exists, is yours and has space"
-        errors.print(said, style="red", markup=False, highlight=False)
-        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         errors.print("stopped; what was finished is kept, run the same command to go on", style="yellow")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except Exception as raised:
+        error = cause_of(raised)
+        if error is None:
+            raise
+        tell_error(str(error))
+        sys.exit(error.exit_code)

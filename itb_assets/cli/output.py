@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from itb_assets.observability.logs import redact
+
 PIPE_WIDTH = 150  # what a log or a file can take; a terminal says its own
 
 
@@ -59,11 +61,6 @@ def _cell(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def fail(message: str, exit_code: int) -> None:
-    """Print an error and leave with its exit code."""
-    errors.print(f"[bold red]error:[/] {_escape(message)}", highlight=False)
-    raise typer.Exit(exit_code)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def tell_error(message: str) -> None:
+    """Print an error on standard error; its lines are not broken, so that a path in it can be copied."""
+    errors.print(f"error: {redact(message)}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from itb_assets.cli.output import JsonOption, console, emit, errors
+from itb_assets.cli.output import JsonOption, console, emit, tell_error
 from itb_assets.cli.progress import shown_progress
 from itb_assets.demo.session import demo_settings, is_demo
 from itb_assets.domain.markets import Market, parse_freq, parse_symbol
@@ -161,9 +161,10 @@ def _plan_rows(settings: Settings, plan: RunPlan) -> list[dict[str, object]]:
 def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
     """Run the plan with a progress bar on a terminal, and return how each market ended."""
     configure_logging("WARNING" if console.is_terminal else settings.log_level)
+    wanted = build_platform(settings)  # a strategy that is wrong is told before anything is started
     with running_instance(settings) as (ready, instance), shown_progress(len(plan.markets)) as shown:
         platform = replace(
-            build_platform(ready), progress=shown.download, watch=shown.asset, retry_steps=False
+            wanted, settings=ready, progress=shown.download, watch=shown.asset, retry_steps=False
         )
         shown.expect(len(platform.asset_names()))
         results = []
@@ -195,6 +196,7 @@ def _finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> N
         emit(made, title=f"Stored in {settings.data_root}", as_json=False, empty="nothing is stored")
     failed = [result for result in results if result.error is not None]
     for result in failed:
-        errors.print(f"error: {result.market}: {result.error}", style="red", markup=False, highlight=False)
+        said = str(result.error).removeprefix(f"{result.market}: ")
+        tell_error(f"{result.market}: {said}")
     if failed:
         raise typer.Exit(max(result.error.exit_code for result in failed if result.error is not None))

@@ -14,6 +14,7 @@ from itb_assets.errors import ItbError
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.settings import Settings
+from itb_assets.sources.http import split_login
 from itb_assets.storage.database import server_version
 
 TIMEOUT_S = 5
@@ -52,7 +53,8 @@ def _asked(what: str, look: Callable[[Settings], str], settings: Settings) -> Di
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, requests.RequestException):
-        return f"no answer ({type(error).__name__}): check the address and the network"
+        status = f"answered {error.response.status_code}" if error.response is not None else "no answer"
+        return f"{status} ({type(error).__name__}): check the address and the network"
     return str(error)
 
 
@@ -64,7 +66,7 @@ def _settings(settings: Settings) -> Iterator[Diagnosis]:
             yield Diagnosis(f"ITB_{name.upper()}", "set" if value else "not set", "secret, not shown")
             continue
         state = "default" if value == field.default else "set"
-        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        shown = ",".join(value) if isinstance(value, tuple) else split_login(str(value))[0]
         yield Diagnosis(f"ITB_{name.upper()}", state, shown)
 
 
@@ -99,8 +101,7 @@ def _database(settings: Settings) -> str:
 
 
 def _exchange(settings: Settings) -> str:
-    answer = requests.get(f"{settings.binance_url}/api/v3/time", timeout=TIMEOUT_S)
-    answer.raise_for_status()
+    _get(f"{settings.binance_url}/api/v3/time").raise_for_status()
     return f"{settings.binance_url} answers"
 
 
@@ -113,5 +114,12 @@ def _archive(settings: Settings) -> str:
                 f"{folder} holds no folder `data`: point ITB_BINANCE_ARCHIVE at the folder above `data/spot`"
             )
         return f"{folder} is a folder of recorded archives"
-    status = requests.head(base, timeout=TIMEOUT_S, allow_redirects=True).status_code
-    return f"{base} answers ({status})"
+    answer = _get(base)
+    if answer.status_code >= 500:  # noqa: PLR2004 - the class of statuses; its top page itself may be refused
+        answer.raise_for_status()
+    return f"{base} answers"
+
+
+def _get(url: str) -> requests.Response:
+    with requests.get(url, timeout=TIMEOUT_S, stream=True) as answer:
+        return answer

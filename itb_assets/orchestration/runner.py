@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import InputError, ItbError
+from itb_assets.errors import DatabaseUnavailable, InputError, ItbError
 from itb_assets.orchestration.assets.raw import KlinesConfig, parse_time
 from itb_assets.orchestration.build import build_defs
 from itb_assets.orchestration.failures import cause_of
@@ -65,15 +65,15 @@ def run_markets(platform: Platform, instance: dg.DagsterInstance, plan: RunPlan)
 def _run(
     platform: Platform, instance: dg.DagsterInstance, job: dg.JobDefinition, market: Market, plan: RunPlan
 ) -> MarketRun:
-    added = follow(instance, market.symbol)
     config = KlinesConfig(
         start=plan.start, end=plan.end, full_refresh=plan.full_refresh, repair_gaps=plan.repair_gaps
     )
     run_id = str(uuid.uuid4())
     started = time.perf_counter()
     error: ItbError | None = None
-    rows_new = 0
+    rows_new, added = 0, False
     try:
+        added = follow(instance, market.symbol)
         result = job.execute_in_process(
             run_config=QUIET | {"ops": {"raw__klines": {"config": config.model_dump()}}},
             instance=instance,
@@ -88,7 +88,8 @@ def _run(
         error = cause_of(raised)
         if error is None:
             raise
-        if added and platform.stored(market, "raw/klines") is None:
+        lost = isinstance(error, DatabaseUnavailable)
+        if added and not lost and platform.stored(market, "raw/klines") is None:
             instance.delete_dynamic_partition(str(SYMBOLS.name), market.symbol)
     return MarketRun(market, run_id, time.perf_counter() - started, rows_new, error)
 

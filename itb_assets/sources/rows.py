@@ -127,7 +127,7 @@ def _refuse_unknown_values(raw: pl.DataFrame, opens: NDArray[np.int64], origin: 
     if problems:
         raise DataContractError(
             f"{origin}: NaN, infinite or missing value in {', '.join(problems)}: expected a number in every "
-            "field; remove the file from the archive or get a sound copy"
+            "field; get a sound copy, from the archive or from another host"
         )
 
 
@@ -141,7 +141,8 @@ def _refuse_disorder(opens: NDArray[np.int64], origin: str) -> None:
             problems.append(f"{int(wrong.sum())} {what} rows, first at {show_time(at)}")
     if problems:
         raise DataContractError(
-            f"{origin}: {'; '.join(problems)}: expected open times that rise strictly; get a sound copy"
+            f"{origin}: {'; '.join(problems)}: expected open times that rise strictly; get "
+            "a sound copy, from the archive or from another host"
         )
 
 
