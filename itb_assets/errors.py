@@ -6,6 +6,7 @@ What does not belong here: handling. Retries and alert severity read the type, n
     ├── TransientError              a later attempt may succeed            exit code 3
     │   ├── ExchangeUnavailable     network, 5xx, exchange down
     │   ├── RateLimited             429 or 418; carries retry_after_s
+    │   ├── MarketBusy              another process is writing this market
     │   └── DatabaseUnavailable
     └── TerminalError               nothing changes until somebody acts    exit code 4
         ├── InputError              a wrong argument, setting or file      exit code 2
@@ -21,7 +22,6 @@ What does not belong here: handling. Retries and alert severity read the type, n
         ├── ModelNotFound
         ├── StorageError            a file or table that cannot be written or read
         │   └── StorageFull
-        ├── MarketBusy              another process is writing this market
         ├── PortInUse
         └── ProcessEnded            a server that `itb ui` started is gone
 """
@@ -58,6 +58,10 @@ class RateLimited(TransientError):
 
 class DatabaseUnavailable(TransientError):
     """The database cannot be reached or dropped the connection."""
+
+
+class MarketBusy(TransientError):
+    """Another process holds the write lock of this market."""
 
 
 class TerminalError(ItbError):
@@ -132,10 +136,6 @@ class StorageError(TerminalError):
 
 class StorageFull(StorageError):
     """No space left; what was there before is untouched."""
-
-
-class MarketBusy(TerminalError):
-    """Another process holds the write lock of this market."""
 
 
 class PortInUse(TerminalError):

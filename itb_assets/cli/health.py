@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -35,7 +36,12 @@ def verify(
 
     Example: `itb verify --all`
     """
-    with running_database(load_settings()) as settings, closing(build_platform(settings)) as platform:
+    settings = load_settings()
+    found = build_platform(settings)
+    if not found.layout.markets() and not found.layout.models():
+        emit([], title="Verified", as_json=as_json, empty=f"nothing is stored in {settings.data_root}")
+        return
+    with running_database(settings) as ready, closing(replace(found, settings=ready)) as platform:
         findings = list(verify_all(platform))
     bad = [finding for finding in findings if finding.problem]
     rows = [asdict(finding) for finding in (findings if everything else bad)]
@@ -66,7 +72,7 @@ def db_start() -> None:
     started = server.start()
     for name in DATABASES:
         server.ensure_database(name)
-    console.print(f"{'started' if started else 'was running already'}: {_status(server)}")
+    console.print(f"{'started' if started else 'was running already'}: {_status(server)}", soft_wrap=True)
 
 
 @db_app.command("stop")
@@ -79,12 +85,16 @@ def db_stop() -> None:
 
 
 @db_app.command("status")
-def db_status() -> None:
+def db_status(*, as_json: Annotated[bool, JsonOption] = False) -> None:
     """Say whether the embedded PostgreSQL runs.
 
     Example: `itb db status`
     """
-    console.print(_status(embedded_server(load_settings())))
+    server = embedded_server(load_settings())
+    if as_json:
+        typer.echo(json.dumps(asdict(server.status()) | {"running": server.status().running}, default=str))
+        return
+    console.print(_status(server), soft_wrap=True)
 
 
 def _status(server: EmbeddedPostgres) -> str:

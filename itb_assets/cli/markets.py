@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from itb_assets.cli.output import JsonOption, console, emit
-from itb_assets.cli.run import _finish, run_all
+from itb_assets.cli.run import finish, run_all
 from itb_assets.domain.markets import Market, parse_symbol
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.orchestration.runner import RunPlan, follow, followed_symbols, unfollow
 from itb_assets.orchestration.status import gap_rows, market_rows
-from itb_assets.settings import load_settings
+from itb_assets.settings import Settings, load_settings
 
 symbols_app = typer.Typer(no_args_is_help=True, help="Symbols that schedules and backfills cover.")
 gaps_app = typer.Typer(no_args_is_help=True, help="Missing klines: listed, asked for again, never invented.")
@@ -112,13 +112,21 @@ def gaps_repair(
     Example: `itb gaps repair --symbol BTCUSDT`
     """
     settings = load_settings()
-    rows = gap_rows(build_platform(settings))
-    markets = {Market(row["symbol"], row["freq"]) for row in rows if not symbol or row["symbol"] == symbol}
-    if not markets:
-        console.print("no gap is recorded: nothing to repair")
+    before = _open_gaps(settings, parse_symbol(symbol) if symbol else "")
+    if not before:
+        emit([], title="Runs", as_json=as_json, empty="no gap is recorded: nothing to repair")
         return
-    before = {(row["symbol"], row["freq"], row["first_missing"]) for row in rows}
-    results = run_all(settings, RunPlan(tuple(sorted(markets)), repair_gaps=True))
-    still = {(row["symbol"], row["freq"], row["first_missing"]) for row in gap_rows(build_platform(settings))}
-    console.print(f"{len(before - still)} gaps filled, {len(still)} still open")
-    _finish(results, settings, as_json=as_json)
+    markets = sorted({market for market, _ in before})
+    results = run_all(settings, RunPlan(tuple(markets), repair_gaps=True))
+    if not as_json:
+        still = _open_gaps(settings, symbol)
+        console.print(f"{len(before - still)} gaps filled, {len(still)} still open")
+    finish(results, settings, as_json=as_json)
+
+
+def _open_gaps(settings: Settings, symbol: str) -> set[tuple[Market, str]]:
+    return {
+        (Market(row["symbol"], row["freq"]), row["first_missing"])
+        for row in gap_rows(build_platform(settings))
+        if not symbol or row["symbol"] == symbol
+    }

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.domain.strategy import Strategy
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.status import model_page, model_rows
 from itb_assets.settings import load_settings
@@ -96,29 +97,39 @@ def strategies_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
 
     Example: `itb strategies list`
     """
-    rows = [
-        {
-            "variant": item.variant,
-            "dialect": item.dialect,
-            "features": len(item.train_features),
-            "labels": ", ".join(item.labels),
-            "algos": ", ".join(algorithm.name for algorithm in item.algorithms),
-        }
-        for item in read_strategies(load_settings().strategies_dir)
-    ]
+    rows = [_strategy_row(item) for item in read_strategies(load_settings().strategies_dir)]
     emit(rows, title="Strategies", as_json=as_json, empty="none")
 
 
 @strategies_app.command("check")
-def strategies_check(file: Annotated[Path, typer.Argument(help="A *.jsonc strategy file.")]) -> None:
+def strategies_check(
+    file: Annotated[Path, typer.Argument(help="A *.jsonc strategy file.")],
+    *,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
     """Check a strategy file; every problem is listed at once with its line and column.
 
     Example: `itb strategies check my_strategies/scalper.jsonc`
     """
     strategy = read_strategy(file)
+    if as_json:
+        emit([_strategy_row(strategy)], title="", as_json=True, empty="")
+        return
     console.print(
         f"{file}: ok. {len(strategy.train_features)} features, {len(strategy.labels)} labels, "
-        f"{len(strategy.algorithms)} algorithms, dialect {strategy.dialect}"
+        f"{len(strategy.algorithms)} algorithms, dialect {strategy.dialect}",
+        markup=False,
+        soft_wrap=True,
     )
     for name in strategy.unused:
-        console.print(f"  accepted, not used here: {name}")
+        console.print(f"  accepted, not used here: {name}", markup=False)
+
+
+def _strategy_row(strategy: Strategy) -> dict[str, object]:
+    return {
+        "variant": strategy.variant,
+        "dialect": strategy.dialect,
+        "features": len(strategy.train_features),
+        "labels": ", ".join(strategy.labels),
+        "algos": ", ".join(algorithm.name for algorithm in strategy.algorithms),
+    }

@@ -64,7 +64,7 @@ def run(
     if dry_run:
         emit(_plan_rows(settings, plan), title="Would run", as_json=as_json, empty="nothing to run")
         return
-    _finish(run_all(settings, plan), settings, as_json=as_json)
+    finish(run_all(settings, plan), settings, as_json=as_json)
 
 
 def demo(
@@ -83,7 +83,7 @@ def demo(
     with demo_settings(Path(".demo"), symbols=symbols, days=days) as settings:
         plan = RunPlan(_markets(settings, "", ""))
         results = run_all(settings, plan)
-    _finish(results, settings, as_json=as_json)
+    finish(results, settings, as_json=as_json)
     if not as_json:
         console.print("Files and models lie in [bold].demo[/]. See lineage, plots and runs: [bold]make ui[/]")
 
@@ -175,7 +175,8 @@ def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
     return results
 
 
-def _finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> None:
+def finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> None:
+    """Show how each market ended and what is stored of it; leave with the worst exit code."""
     rows: list[dict[str, object]] = [
         {
             "market": str(result.market),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 from pydantic import SecretStr
@@ -95,13 +96,22 @@ def _dagster_home(settings: Settings) -> Path:
     return home
 
 
+def register_secrets(settings: Settings) -> None:
+    """Have every secret of the settings hidden in logs and messages, passwords in addresses too."""
+    for url in (settings.database_url, settings.dagster_url):
+        if url is not None:
+            register_secret(url.get_secret_value())
+            password = urlsplit(url.get_secret_value()).password
+            register_secret(unquote(password) if password else "")
+    if settings.model_signing_key is not None:
+        register_secret(settings.model_signing_key.get_secret_value())
+
+
 @contextmanager
 def running_instance(settings: Settings) -> Iterator[tuple[Settings, dg.DagsterInstance]]:
     """Yield settings with a database that answers, and the Dagster instance stored in it."""
     with running_database(settings) as ready:
-        for secret in (ready.database_url, ready.dagster_url):
-            if secret is not None:
-                register_secret(secret.get_secret_value())
+        register_secrets(ready)
         with (
             _environment(dagster_environment(ready)) as variables,
             dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance,

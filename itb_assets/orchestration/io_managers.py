@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import InputError, StorageError
+from itb_assets.errors import InputError, MarketBusy, StorageError
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.metadata import frame_metadata
 from itb_assets.orchestration.models import LoadedModel, ModelUpdate, load_model
@@ -44,6 +44,7 @@ class FrameIOManager(dg.IOManager):
             path = self._platform.frame_path(market, asset)
             with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
                 before = self._platform.stored(market, asset)
+                _refuse_stale(market, asset, obj, before)
                 manifest = self._write(context, market, asset, obj)
                 self._catch_up(market, asset, path)
             counts = {
@@ -94,6 +95,16 @@ class FrameIOManager(dg.IOManager):
             if stored is None:
                 raise StorageError(f"{asset} of {market} is not there yet: materialize it first")
             return stored
+
+
+def _refuse_stale(market: Market, asset: str, update: FrameUpdate, stored: StoredFrame | None) -> None:
+    """Refuse rows computed beside another version than the one they would be written onto."""
+    found = stored.manifest.version if stored else None
+    if found != update.base:
+        raise MarketBusy(
+            f"{asset} of {market} was written by another run meanwhile (version {update.base} became "
+            f"{found}): nothing was overwritten, run again"
+        )
 
 
 class ModelIOManager(dg.IOManager):

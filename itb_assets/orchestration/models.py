@@ -66,9 +66,15 @@ class LoadedModel:
 
     @property
     def live_start(self) -> pd.Timestamp:
-        """First row that only the final fit scores: not trained on, and after the walk-forward scores."""
+        """First row that only the final fit scores and whose outcome it cannot have seen.
+
+        The labels of its last training rows look into the rows after them, so those rows are not live yet.
+        """
+        metadata = self.stored.metadata
+        bar = Market(metadata["symbol"], metadata["freq"]).freq_delta
+        horizon_rows = int(metadata["purge_rows"]) - 1
         tested: pd.Timestamp = self.scores()["timestamp"].iloc[-1]
-        return max(self.train_end, tested + pd.Timedelta(1, unit="ns"))
+        return max(self.train_end + (horizon_rows - 1) * bar, tested + pd.Timedelta(1, unit="ns"))
 
     @property
     def digest(self) -> str:

@@ -21,7 +21,9 @@ class FrameUpdate:
     """Rows that replace everything stored from `from_time` on; `from_time` None replaces the whole dataset.
 
     `digest` names the definition that made the rows, `sources` the version of each dataset they were
-    made from. `frame` None means that nothing changed upstream and nothing is to be written.
+    made from. `frame` None means that nothing changed upstream and nothing is to be written. `base` is the
+    version that was stored when the computation began, None for none: what is written onto another version
+    would undo somebody else's work.
     """
 
     frame: pd.DataFrame | None
@@ -29,6 +31,7 @@ class FrameUpdate:
     sources: Mapping[str, int]
     from_time: pd.Timestamp | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    base: int | None = None
 
     @property
     def rows(self) -> int:

@@ -6,6 +6,7 @@ No asset is defined here.
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -45,7 +46,10 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
                 platform.watch(market, name)
             started = time.perf_counter()
             with asset_log(context, name, market) as log, as_failures(retry=platform.retry_steps):
+                stored = platform.stored(market, name) if io_manager == "frames" else None
                 update = compute(context, **arguments)
+                if isinstance(update, FrameUpdate):
+                    update = replace(update, base=stored.manifest.version if stored else None)
                 seconds = round(time.perf_counter() - started, 3)
                 log.bind(rows=update.rows, seconds=seconds).info("asset computed")
             return update
