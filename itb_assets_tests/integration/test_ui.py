@@ -1,0 +1,275 @@
+"""The UI as a person meets it: its pages load, symbols are added, a backfill runs, it stops as a whole."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_playwright
+from ui_process import ITB, Ui, environment, free_port, make_demo_root, wait_for
+
+from itb_assets.demo.market import DEMO_SYMBOLS
+
+pytestmark = pytest.mark.slow
+
+DAYS = 100
+FIRST = DEMO_SYMBOLS[0]
+PARTITION = f"1h|{FIRST}"
+SYMBOLS = DEMO_SYMBOLS[:5]
+FREQS = ("1h", "2h", "4h")
+GROUPS = (
+    "raw",
+    "processed",
+    "labeled",
+    "models_aggressive",
+    "models_conservative",
+    "predictions",
+    "signals",
+)
+ASSETS = ("klines", "data", "features", "matrix", "high_040_4", "low_040_4", "aggressive", "conservative")
+MODEL = "/assets/models/aggressive/lgbm/high_040_4"
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TOAST = "[role=alert]:not(#__next-route-announcer__), [data-sonner-toast][data-type=error]"
+PAGE_MS = 60_000
+RUN_S = 240
+BACKFILL_S = 600
+BAD_NEWS = re.compile(
+    r"an error occurred|unexpected (graphql )?error|something went wrong|pythonerror|could not be loaded"
+    r"|failed to load|daemon.{0,40}(not running|stopped)|traceback|page not found",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory) -> Iterator[Ui]:
+    """Return a UI on a data root where nothing was run yet."""
+    running = Ui.start(make_demo_root(tmp_path_factory.mktemp("ui") / "data", days=DAYS))
+    try:
+        yield running.ready()
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+@pytest.fixture(scope="module")
+def first_run(ui) -> str:
+    """Add a symbol while the UI runs, launch the job on it and return the run, not waited for."""
+    ui.add_symbol(FIRST)
+    return ui.launch("build_market", PARTITION)
+
+
+@pytest.fixture(scope="module")
+def run_id(ui, first_run) -> str:
+    """Return the run that made the first market."""
+    wait_for(lambda: ui.finished(first_run), RUN_S, "the first market is built")
+    return first_run
+
+
+@pytest.fixture(scope="module")
+def browser(chromium) -> Iterator[Browser]:
+    """Return a headless browser."""
+    expect.set_options(timeout=PAGE_MS)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def backfill(ui, browser, first_run, tmp_path_factory) -> None:
+    """Add four more symbols, each in one of the ways there are, and launch a backfill as a person does."""
+    from_cli, from_dialog, from_api = SYMBOLS[1:3], SYMBOLS[3], SYMBOLS[4]
+    ui.add_symbol(from_api)
+    added = [str(ITB), "symbols", "add", "--no-check", *from_cli]
+    subprocess.run(added, env=environment(ui.root), check=True, timeout=60)
+    with watched_page(browser, tmp_path_factory.mktemp("backfill") / "page.png") as page:
+        page.goto(
+            ui.url + "/asset-groups" + quote('~key:"raw/klines" or key:"processed/data"', safe="~") + "/"
+        )
+        page.get_by_role("button", name="Materialize").first.click()
+        dialog = page.get_by_role("dialog").first
+        shown(dialog, "Launch runs to materialize 2 assets")
+        dialog.get_by_text("Add a partition").click()
+        page.get_by_placeholder("name", exact=True).fill(from_dialog)
+        page.get_by_role("button", name="Save").click()
+        choose_freqs(page, dialog)
+        dialog.get_by_role("button", name="All", exact=True).last.click()
+        shown(dialog, "15 partitions")
+        dialog.get_by_role("button", name="Launch backfill").click()
+
+
+def choose_freqs(page: Page, dialog: Locator) -> None:
+    """Tick three freqs in the dialog's list."""
+    dialog.get_by_text("Select a partition or create one").first.click()
+    for freq in FREQS:
+        page.get_by_role("menuitem").filter(has_text=re.compile(rf"^\s*{freq}")).first.click()
+    page.keyboard.press("Escape")
+
+
+@contextmanager
+def watched_page(browser: Browser, picture: Path) -> Iterator[Page]:
+    """Open a page; in the end it is drawn to a file and must have had no error to show, nor a dialog open."""
+    page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()
+    page.set_default_timeout(PAGE_MS)
+    broken: list[str] = []
+
+    def look(answer: Response) -> None:
+        if answer.status >= 400:
+            broken.append(f"{answer.status} {answer.url}")
+
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("response", look)
+    try:
+        yield page
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    finally:
+        page.screenshot(path=picture)
+    assert not broken
+    assert not BAD_NEWS.search(page.locator("body").inner_text())
+    expect(page.locator(TOAST)).to_have_count(0)
+    page.context.close()
+
+
+@pytest.fixture
+def visit(browser, ui, tmp_path) -> Iterator[Callable[[str], Page]]:
+    """Return what opens a page of the UI; its picture is in `tmp_path` afterwards."""
+    with watched_page(browser, tmp_path / "page.png") as page:
+
+        def visit(path: str) -> Page:
+            page.goto(ui.url + path)
+            return page
+
+        yield visit
+
+
+def shown(page: Page | Locator, *texts: str) -> None:
+    """Wait until each text can be seen."""
+    for text in texts:
+        expect(page.get_by_text(text, exact=True).filter(visible=True).first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_first_page_has_no_dialog_and_no_banner(visit, backfill):
+    """Neither a newsletter nor a telemetry notice stands in the way; runs are under way meanwhile."""
+    page = visit("/")
+    shown(page, "Lineage", "Runs", "Automation")
+
+
+@pytest.mark.browser
+def test_the_lineage_shows_every_asset(visit, run_id):
+    """From klines to signals: groups, assets, and that their checks passed."""
+    expanded = ",".join(f"global@global:{group}" for group in GROUPS)
+    page = visit(f"/asset-groups?expanded={quote(expanded)}")
+    shown(page, "Global asset lineage", *GROUPS, *ASSETS)
+
+
+@pytest.mark.browser
+def test_a_partition_page_tells_what_is_stored(visit, run_id):
+    """Rows, times and file of one market's features."""
+    page = visit(f"/assets/processed/features?view=partitions&partition={quote(PARTITION)}")
+    shown(page, PARTITION, "dagster/row_count", "first", "last", "sha256")
+    expect(page.get_by_text("processed/features.csv")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_a_model_page_shows_its_figures_and_plots(visit, run_id):
+    """AUC out of sample as a number, and three plots that the browser can draw."""
+    page = visit(f"{MODEL}?view=overview")
+    shown(page, "auc", "win_rate", "walk_forward", "plots")
+    page.get_by_text("[Show Markdown]").first.click()
+    plots = page.get_by_role("dialog").locator("img[src^='data:image/png;base64,']")
+    expect(plots).to_have_count(3)
+    for plot in plots.all():
+        wait_for(lambda plot=plot: plot.evaluate("image => image.naturalWidth") > 300, 20, "a plot is drawn")
+    page.get_by_role("button", name="Close").click()
+
+
+@pytest.mark.browser
+def test_the_checks_of_an_asset_have_passed(visit, run_id):
+    """Each check is listed with what it means."""
+    page = visit("/assets/processed/features?view=checks")
+    shown(page, "look_ahead", "serve_parity")
+    expect(page.get_by_text("Stored features are what they were").first).to_be_visible()
+    expect(page.get_by_text("Passed").first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_a_run_page_shows_its_steps(visit, run_id):
+    """One run of one market, green."""
+    page = visit(f"/runs/{run_id}")
+    shown(page, "Success")
+    expect(page.get_by_text(PARTITION).first).to_be_visible()
+    expect(page.get_by_text("signals__conservative").first).to_be_visible()
+
+
+@pytest.mark.browser
+def test_a_backfill_of_five_symbols_and_three_freqs(ui, backfill, run_id):
+    """Symbols were added while everything ran; all that the dialog launched succeeds."""
+    wait_for(lambda: backfilled(ui), BACKFILL_S, "all 15 runs of the backfill succeed")
+    for symbol in SYMBOLS:
+        for freq in FREQS:
+            assert (ui.root / symbol / freq / "raw" / "klines.parquet").is_file()
+            assert (ui.root / symbol / freq / "processed" / "data.csv").is_file()
+
+
+def backfilled(ui: Ui) -> bool:
+    """Tell whether each of the 15 markets has its run of the backfill, and all have succeeded."""
+    runs = [run for run in ui.runs() if "dagster/backfill" in run["tags"]]
+    assert not [run for run in runs if run["status"] in ("FAILURE", "CANCELED")], ui.log("code_server")
+    done = {run["tags"]["dagster/partition"] for run in runs if run["status"] == "SUCCESS"}
+    return done == {f"{freq}|{symbol}" for symbol in SYMBOLS for freq in FREQS}
+
+
+def test_a_second_ui_on_the_same_data_is_refused(ui):
+    """Two daemons over one instance would launch every run twice."""
+    second = Ui.start(ui.root, port=free_port())
+    assert second.process.wait(60) == 4
+    assert "another `itb ui` serves" in second.said
+
+
+def test_a_server_that_dies_ends_everything_and_says_so(ui):
+    """The message names the server and its log; no process is left, the database's neither."""
+    ui.child("dagster-daemon").kill()
+    assert ui.process.wait(60) == 4
+    assert "the daemon ended by itself with exit code -9" in ui.said
+    assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
+    wait_for(lambda: not ui.processes(), 10, "every process has ended")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_during_the_start_stops_everything(tmp_path, number):
+    """However early, whatever was started already is stopped; nothing waits for a second Ctrl-C."""
+    starting = Ui.start(make_demo_root(tmp_path / "data", days=1))
+    wait_for(lambda: len(starting.processes()) > 1, 60, "a first server runs")
+    assert starting.stop(number) == 0
+    assert "Stopped." in starting.said
+    wait_for(lambda: not starting.processes(), 10, "every process has ended")
+
+
+def test_a_taken_port_is_refused_before_anything_is_started(tmp_path):
+    """No database, no folder, exit code 4 and what to do."""
+    root = tmp_path / "data"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = Ui.start(make_demo_root(root, days=1), port=port)
+        assert refused.process.wait(60) == 4
+    assert f"127.0.0.1:{port} cannot be listened on" in refused.said
+    assert "--port" in refused.said
+    assert [path.name for path in (root / ".itb").iterdir()] == ["demo.json"]
