@@ -5,7 +5,9 @@ Exit codes: 0 done; 1 problems found; 2 wrong input; 3 try again later; 4 bad da
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from importlib.metadata import version
 from typing import Annotated
 
@@ -15,7 +17,7 @@ from itb_assets.cli import health, markets, models, run
 from itb_assets.cli.output import errors, tell_error
 from itb_assets.orchestration.failures import cause_of
 
-INTERRUPTED = 130  # as a shell says it of Ctrl-C
+INTERRUPTED = 130  # what a shell, and so typer, makes of Ctrl-C
 
 app = typer.Typer(
     name="itb",
@@ -44,12 +46,18 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; an error of ours becomes one clear message and its exit code."""
+    """Run the command line; an error of ours becomes one clear message and its exit code.
+
+    SIGTERM stops it as Ctrl-C does: what it started, such as the embedded database, is stopped with it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
-    except KeyboardInterrupt:
-        errors.print("stopped; what was finished is kept, run the same command to go on", style="yellow")
-        sys.exit(INTERRUPTED)
+    except SystemExit as left:
+        if left.code == INTERRUPTED:
+            errors.print("stopped; what was finished is kept, run the same command to go on", style="yellow")
+        raise
     except Exception as raised:
         error = cause_of(raised)
         if error is None:

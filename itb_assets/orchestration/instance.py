@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import dagster as dg
 from pydantic import SecretStr
 
+from itb_assets.errors import DatabaseUnavailable
 from itb_assets.observability.logs import get_logger, register_secret
 from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.settings import Settings
@@ -49,23 +50,31 @@ def running_database(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     server = embedded_server(settings)
-    started = server.start()
+    started = not server.status().running  # also when it is interrupted before it says so
     try:
+        started = server.start()
         for name in DATABASES:
             server.ensure_database(name)
         yield settings.model_copy(
             update={
                 "database_url": SecretStr(server.url("itb")),
-                "dagster_url": SecretStr(server.url("dagster")),
+                "dagster_url": settings.dagster_url or SecretStr(server.url("dagster")),
             }
         )
     finally:
-        if started and not server.has_clients():
-            server.stop()
-        elif started:
-            get_logger().info(
-                "embedded database left running: others are connected; stop it by `itb db stop`"
-            )
+        if started:
+            _stop_unless_used(server)
+
+
+def _stop_unless_used(server: EmbeddedPostgres) -> None:
+    try:
+        used = server.has_clients()
+    except DatabaseUnavailable:  # it is not up yet, or not any more
+        used = False
+    if used:
+        get_logger().info("embedded database left running: others are connected; stop it by `itb db stop`")
+    else:
+        server.stop()
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:

@@ -84,6 +84,8 @@ def _run(
             raise_on_error=True,
         )
         rows_new = _rows_new(result)
+    except dg.DagsterExecutionInterruptedError as stopped:
+        raise KeyboardInterrupt from stopped
     except Exception as raised:
         error = cause_of(raised)
         if error is None:

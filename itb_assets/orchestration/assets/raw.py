@@ -39,7 +39,9 @@ class KlinesConfig(dg.Config):
     full_refresh: bool = Field(
         default=False, description="ask for the whole stored time again; nothing stored is dropped"
     )
-    repair_gaps: bool = Field(default=False, description="ask again for the klines missing in between")
+    repair_gaps: bool = Field(
+        default=False, description="ask again for the klines missing in between; newer ones only with an end"
+    )
 
 
 @market_asset(key=["raw", "klines"], group="raw", kinds={"binance", "parquet"})
@@ -130,7 +132,7 @@ def _windows(
         gaps = find_gaps(stored.read(), market)
         windows += [(gap.first_missing, gap.last_missing + market.freq_delta) for gap in gaps]
     resume = stored.last - OVERLAP_ROWS * market.freq_delta
-    if end > resume:
+    if end > resume and (config.end or not config.repair_gaps):
         windows.append((resume, end))
     return windows
 

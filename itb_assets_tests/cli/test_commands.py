@@ -1,0 +1,312 @@
+"""Every command on a data root that a real run has made: what it shows, to people and to machines."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import typer
+from conftest import MARKET, SMALL_STRATEGIES, WINDOW, Itb
+
+from itb_assets.cli import app
+from itb_assets.demo.exchange import DemoExchange
+from itb_assets.demo.faults import Faults
+from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.frames import FrameStore, Record
+
+RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, *WINDOW)
+ROWS = 120 * 24 - 3
+"""Klines of the window; the invented outage takes three."""
+
+MODEL = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"
+SECRET = "s3cretword"  # noqa: S105 - what must not be shown
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command with the words it is called by."""
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, below in command.commands.items():
+        yield from commands(below, (*path, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+WITH_JSON = [path for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)]
+
+
+def digests(folder: Path, *, without: str = "postgres") -> dict[str, str]:
+    """Return the digest of every file."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and without not in path.parts
+    }
+
+
+@pytest.fixture
+def empty(built, tmp_path) -> Itb:
+    """Return the command in a folder where nothing is yet."""
+    return Itb(tmp_path, {**built.environment, "ITB_DATA_ROOT": str(tmp_path / "data root")})
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_with_an_example(empty, path):
+    said = empty(*path, "--help")
+    assert said.code == 0
+    words = " ".join(said.out.split())
+    assert f"Example: itb {' '.join(path)}" in words
+    assert said.err == ""
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_the_top(empty):
+    said = empty("--help")
+    assert said.code == 0
+    assert all(path[0] in said.out for path in COMMANDS)
+    assert "Exit codes: 0 done" in said.out
+    assert empty("--version") == replace(said, out=f"{version('itb-assets')}\n")
+    assert empty("nosuch").code == 2
+    assert "No such command 'nosuch'" in empty("nosuch").err
+    assert empty("run", "--nosuch").code == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in WITH_JSON if path not in {("demo",), ("models", "show"), ("strategies", "check")}],
+    ids=" ".join,
+)
+def test_json_of_every_command(built, path):
+    said = built(*(RUN if path == ("run",) else path), "--json")
+    assert said.code in (0, 1), said
+    assert isinstance(said.json(), list | dict)
+    assert said.err == ""
+
+
+def test_commands_for_machines():
+    """Whatever lists or reports something does it as JSON too."""
+    silent = {("ui",), ("symbols", "add"), ("symbols", "remove"), ("db", "start"), ("db", "stop")}
+    assert set(COMMANDS) - set(WITH_JSON) == silent
+
+
+def test_status(built):
+    said = built("status")
+    assert said.code == 0
+    assert MARKET.symbol in said.out
+    assert f"{ROWS:,}" in said.out
+    (row,) = built("status", "--json").json()
+    assert (row["symbol"], row["freq"], row["rows"]) == (MARKET.symbol, MARKET.freq, ROWS)
+    assert (row["first_kline"], row["last_kline"]) == ("2024-02-01 00:00", "2024-05-30 23:00")
+    assert (row["gaps"], row["missing_rows"], row["models"]) == (1, 3, "2 of 2")
+    assert row["freshness"].startswith("late by ")
+
+
+def test_a_second_run_finds_nothing_to_do(built):
+    before = digests(built.root / MARKET.symbol)
+    said = built(*RUN, "--json")
+    (row,) = said.json()
+    assert (row["market"], row["result"], row["new_klines"]) == (str(MARKET), "ok", 0)
+    after = digests(built.root / MARKET.symbol)
+    assert {name for name in after if after[name] != before[name]} <= {f"{MARKET.freq}/raw/gaps.json"}
+
+
+def test_a_dry_run_changes_nothing(built, empty):
+    before = digests(built.root)
+    said = built(*RUN, "--dry-run", "--json")
+    (row,) = said.json()
+    assert (row["market"], row["rows_stored"], row["klines_from"]) == (str(MARKET), ROWS, "2024-02-01")
+    assert built(*RUN, "--dry-run", "--retrain", "--full-refresh").code == 0
+    assert digests(built.root) == before
+    assert empty(*RUN, "--dry-run").code == 0
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_symbols(built):
+    def followed() -> list[str]:
+        return [row["symbol"] for row in built("symbols", "list", "--json").json()]
+
+    assert followed() == [MARKET.symbol]
+    added = built("symbols", "add", "DEMOLYNXUSDT", MARKET.symbol, "--no-check")
+    assert (added.code, added.out) == (0, "added: DEMOLYNXUSDT\n")
+    assert followed() == ["DEMOLYNXUSDT", MARKET.symbol]
+    assert "DEMOLYNXUSDT" in built("symbols", "list").out
+    removed = built("symbols", "remove", "DEMOLYNXUSDT", "NOSUCHUSDT")
+    assert removed.code == 0
+    assert removed.out.startswith("removed: DEMOLYNXUSDT;")
+    assert followed() == [MARKET.symbol]
+    assert built("symbols", "add", MARKET.symbol).out == "added: nothing new\n"
+    assert (built.root / MARKET.symbol).is_dir()
+
+
+def test_gaps_list(built):
+    (gap,) = built("gaps", "list", "--json").json()
+    assert (gap["symbol"], gap["rows"], gap["state"]) == (MARKET.symbol, 3, "open")
+    assert gap["first_missing"] in built("gaps", "list").out
+
+
+def test_gaps_repair(built):
+    """What the exchange has comes back, with all that is computed from it; what it never had stays a gap."""
+    path, frames = built.root / MARKET.symbol / MARKET.freq / "raw" / "klines.parquet", FrameStore()
+    whole, last = frames.open(path).read(), frames.open(path).manifest
+    about = Record(last.asset, last.symbol, last.freq, "test", datetime.now(UTC), last.digest)
+    frames.write(path, whole.drop(index=range(1000, 1005)).reset_index(drop=True), record=about)
+    assert built(*RUN).code == 0
+    assert [gap["rows"] for gap in built("gaps", "list", "--json").json()] == [5, 3]
+    said = built("gaps", "repair", "--symbol", MARKET.symbol)
+    assert said.code == 0, said
+    assert "1 gaps filled, 1 still open" in said.out
+    pd.testing.assert_frame_equal(frames.open(path).read()[: len(whole)], whole)
+    assert [gap["state"] for gap in built("gaps", "list", "--all", "--json").json()].count("closed") == 1
+    assert built("verify").code == 0
+
+
+def test_gaps_repair_has_nothing_to_do(empty):
+    said = empty("gaps", "repair")
+    assert (said.code, said.out) == (0, "no gap is recorded: nothing to repair\n")
+    assert empty("gaps", "repair", "--json").json() == []
+
+
+def test_models(built):
+    rows = {row["model"]: row for row in built("models", "list", "--json").json()}
+    assert MODEL in rows
+    assert len(rows) == 2
+    assert {row["state"] for row in rows.values()} == {"whole"}
+    assert 0 < rows[MODEL]["auc"] < 1
+    said = built("models", "list")
+    assert MODEL in said.out
+    shown = built("models", "show", MODEL, "--json").json()
+    assert shown["metadata"]["features"] == ["close_SMA_3", "close_SMA_12", "close_RSI_14"]
+    assert shown["metrics"]["overall"]["auc"] == rows[MODEL]["auc"]
+    assert "Walk-forward windows" in built("models", "show", MODEL).out
+    missing = built("models", "show", MODEL.replace("high_040_4", "high_999_4"))
+    assert missing.code == 4
+    assert "no model at" in missing.err
+
+
+def test_strategies(built, repository):
+    rows = built("strategies", "list", "--json").json()
+    assert [(row["variant"], row["algos"]) for row in rows] == [
+        ("aggressive", "lgbm"),
+        ("conservative", "logreg"),
+    ]
+    shipped = repository / "itb_assets" / "strategies"
+    for file in (*shipped.glob("*.jsonc"), *SMALL_STRATEGIES.glob("*.jsonc")):
+        said = built("strategies", "check", str(file))
+        assert said.code == 0, said
+        assert f"{file}: ok." in said.out
+        assert built("strategies", "check", str(file), "--json").json()[0]["variant"] == file.stem
+
+
+def test_verify(built, empty):
+    said = built("verify")
+    assert said.code == 0
+    assert "files, tables and models are whole" in said.out
+    assert built("verify", "--json").json() == []
+    found = built("verify", "--all", "--json").json()
+    assert {row["what"] for row in found} >= {
+        "raw/klines",
+        "table of raw/klines",
+        "models/aggressive/lgbm/high_040_4",
+    }
+    assert empty("verify").out.startswith("nothing is stored in ")
+    assert list(empty.folder.iterdir()) == []
+
+
+def test_verify_names_what_differs(built, empty):
+    shutil.copytree(built.root / MARKET.symbol, empty.root / MARKET.symbol)
+    file = empty.root / MARKET.symbol / MARKET.freq / "processed" / "features.csv"
+    content = bytearray(file.read_bytes())
+    content[5000] ^= 1
+    file.write_bytes(content)
+    said = empty("verify", "--json", ITB_STORAGE_PHASE="files", ITB_DATABASE_URL=url_of(built))
+    assert said.code == 1
+    assert [row["what"] for row in said.json()] == ["processed/features"]
+
+
+def url_of(built: Itb, name: str = "itb") -> str:
+    return EmbeddedPostgres(built.root / ".itb" / "postgres").url(name)
+
+
+def test_doctor(built):
+    rows = {row["what"]: row for row in built("doctor", "--json").json()}
+    assert {rows[name]["state"] for name in ("strategies", "database", "exchange", "archive")} == {"ok"}
+    assert rows["ITB_THREADS"]["found"] == "1"
+    assert rows["ITB_DATABASE_URL"]["state"] == "not set"
+    assert rows["database"]["found"] == "embedded PostgreSQL, running"
+
+
+def test_doctor_shows_no_secret(built):
+    """A secret is set or not set; what is missing is told with what to do, and makes the exit code 1."""
+    url = f"postgresql+psycopg2://me:{SECRET}@127.0.0.1:9/itb"
+    settings = {"ITB_DATABASE_URL": url, "ITB_DAGSTER_URL": url, "ITB_MODEL_SIGNING_KEY": SECRET}
+    for form in ((), ("--json",)):
+        said = built(
+            "doctor", *form, **settings, ITB_BINANCE_URL="http://127.0.0.1:9", ITB_BINANCE_ARCHIVE="nosuch"
+        )
+        assert said.code == 1
+        assert SECRET not in said.out + said.err
+    rows = {row["what"]: row for row in said.json()}
+    assert {rows[name]["state"] for name in settings} == {"set"}
+    assert {rows[name]["state"] for name in ("database", "exchange", "archive")} == {"missing"}
+    assert "correct ITB_DATABASE_URL" in rows["database"]["found"]
+    assert "check the address and the network" in rows["exchange"]["found"]
+    assert "point ITB_BINANCE_ARCHIVE" in rows["archive"]["found"]
+
+
+def test_the_database_is_stopped_by_who_started_it(built):
+    assert built("db", "status", "--json").json()["running"] is True
+    assert built("db", "start").out.startswith("was running already")
+    assert built("db", "stop").out == "stopped\n"
+    try:
+        assert built("db", "stop").out == "was not running\n"
+        assert built("db", "status").out.startswith("not running; its data lies in ")
+        assert built("symbols", "list").code == 0
+        assert built("db", "status", "--json").json()["running"] is False
+    finally:
+        assert built("db", "start").out.startswith("started: running (process ")
+
+
+def test_a_run_that_is_interrupted(empty):
+    """While its database starts or while it downloads: it says so, and leaves no server that it started."""
+    server = EmbeddedPostgres(empty.root / ".itb" / "postgres")
+    with DemoExchange(faults=Faults(delay_s=0.3)) as exchange:
+        urls = {"ITB_BINANCE_URL": exchange.url, "ITB_BINANCE_ARCHIVE": exchange.url}
+        for number, due in (
+            (signal.SIGTERM, lambda: server.status().running),
+            (signal.SIGINT, lambda: bool(exchange.requests)),
+        ):
+            code, err = interrupted(replace(empty, environment={**empty.environment, **urls}), number, due)
+            assert code == 130, err
+            assert err == "stopped; what was finished is kept, run the same command to go on\n"
+            assert not server.status().running
+
+
+def interrupted(itb: Itb, number: int, due: Callable[[], bool]) -> tuple[int, str]:
+    """Start a run, send it a signal when it is due, and return its exit code and what it said."""
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("itb"), *RUN],
+        env={**os.environ, **itb.environment},
+        cwd=itb.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        give_up = time.monotonic() + 60
+        while not due() and process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    return process.returncode, err
