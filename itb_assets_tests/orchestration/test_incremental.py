@@ -83,11 +83,13 @@ def test_nothing_new_changes_nothing_and_every_asset_is_materialized_still(built
 
 
 @pytest.mark.parametrize(
-    "row", [-8, -28, 700], ids=["scored live", "between the ends of two trainings", "trained on"]
+    ("row", "trained_again"),
+    [(-8, []), (-8, ["models/steady/logreg/high_020_4"]), (700, [])],
+    ids=["scored live", "live to one model and tested to another", "trained on"],
 )
-def test_a_late_kline_changes_what_depends_on_it_and_nothing_before(built, row):
+def test_a_late_kline_changes_what_depends_on_it_and_nothing_before(built, row, trained_again):
     """A kline the exchange owed comes in: the gap closes and all is as if it had never been."""
-    built.at(NOW + 20 * CANDLE).run_well()
+    built.at(NOW + 20 * CANDLE).run_well(assets=[*ASSETS, *trained_again])
     whole = frames(built)
     klines = whole["raw/klines"]
     time = klines["timestamp"].iloc[row]
@@ -212,8 +214,9 @@ def test_other_walk_forward_windows_reach_the_predictions_although_the_model_is_
 
 
 def test_scores_side_by_side_keep_what_each_model_knows(built):
-    """Two models of a variant end their training at two times; no row loses a score, none is doubled."""
-    frame = built.at(NOW + 20 * CANDLE).run_well() and built.frame("predictions/steady")
+    """Of two models of a variant one is trained again later; no row loses a score, none is doubled."""
+    built.at(NOW + 20 * CANDLE).run_well(assets=[*ASSETS, "models/steady/logreg/high_020_4"])
+    frame = built.frame("predictions/steady")
     assert frame["timestamp"].is_monotonic_increasing
     assert frame["timestamp"].is_unique
     last = built.manifest("processed/features").last
@@ -221,10 +224,13 @@ def test_scores_side_by_side_keep_what_each_model_knows(built):
     for label in ("high_020_4", "low_020_12"):
         model = load_model(built.platform, WOLF, ModelName("steady", "logreg", label))
         tested = list(model.scores()["timestamp"])
-        ends[label] = tested[-1]
-        live = list(pd.date_range(model.live_start.ceil("5min"), last, freq="5min"))
+        live = list(pd.date_range(model.live_start, last, freq="5min"))
         assert list(frame.loc[frame[f"{label}_logreg"].notna(), "timestamp"]) == tested + live
         assert model.train_end <= tested[-1] + CANDLE < live[0] + CANDLE
-    assert ends["high_020_4"] - ends["low_020_12"] == 8 * CANDLE
+        ends[label] = tested[-1]
+    assert ends["high_020_4"] - ends["low_020_12"] == (20 + 8) * CANDLE
     tested = frame["timestamp"] <= ends["high_020_4"]
-    assert (frame["sample"] == tested.map({True: "out_of_sample", False: "live"})).all()
+    found = frame["sample"] == tested.map({True: "out_of_sample", False: "live"})
+    between = frame["timestamp"].between(ends["low_020_12"] + CANDLE, ends["high_020_4"])
+    assert found.all()
+    assert frame.loc[between, ["high_020_4_logreg", "low_020_12_logreg"]].notna().all(axis=1).sum() > 10
