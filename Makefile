@@ -23,7 +23,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .PHONY: help install reinstall demo ui run test format format-check lint types imports pytest bench \
-	docs lock clean
+	docs screenshots lock clean
 
 help: ## show this list
 	@echo "Klines to signals as Dagster assets. Start with: make demo"
@@ -101,6 +101,9 @@ bench: install ## print the benchmark: each stage beside its floor and the plain
 
 docs: install ## write the generated tables of docs/ and .env.example again
 	@"$(VENV_PYTHON)" docs/render_tables.py
+
+screenshots: install ## draw the pictures of docs/ again, from the demo's UI; needs Chromium
+	@"$(VENV_PYTHON)" docs/take_screenshots.py $(ARGS)
 
 lock: install ## pin the requirements again with hashes; UPGRADE=1 takes newer versions
 	@$(LOCK) pyproject.toml --output-file requirements.txt
