@@ -115,12 +115,12 @@ def assets_due(platform: Platform, market: Market, *, retrain: bool = False) -> 
 
 def _weekly_training(platform: Platform) -> dg.ScheduleDefinition:
     @dg.schedule(
-        cron_schedule="0 3 * * 0",
+        cron_schedule="2 3 * * 0",  # not at a close: the runs of that moment would be in each other's way
         name="weekly_training",
         job_name=TRAIN,
         execution_timezone="UTC",
         default_status=_status(platform, wanted=True),
-        description="Train the models of every stored market again, Sundays at 03:00 UTC.",
+        description="Train the models of every stored market again, Sundays at 03:02 UTC.",
     )
     def weekly_training(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
         week = context.scheduled_execution_time.strftime("%Y-%m-%d")

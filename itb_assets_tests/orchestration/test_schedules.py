@@ -242,7 +242,12 @@ def test_weekly_training_trains_every_stored_market_that_is_followed(built):
     (again,), _ = tick(built, "weekly_training", NOW)
     (later,), _ = tick(built, "weekly_training", NOW + timedelta(days=7))
     assert request.run_key == again.run_key != later.run_key
-    assert built.defs.resolve_schedule_def("weekly_training").job_name == "train_market"
+    schedule = built.defs.resolve_schedule_def("weekly_training")
+    assert schedule.job_name == "train_market"
+    ticks = cron_string_iterator(NOW.timestamp(), str(schedule.cron_schedule), "UTC")
+    first = next(ticks)
+    assert next(ticks) - first == timedelta(days=7)
+    assert (first.weekday(), first.minute % 5) == (6, 2), "a run that starts at a close meets its market's"
 
 
 def test_schedules_run_from_the_start_for_the_freqs_of_the_settings_only(fresh):
