@@ -84,6 +84,8 @@ def _fields(title: str, values: Mapping[str, object]) -> None:
 
 
 def _short(value: object, width: int = 90) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:.4f}"
     text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)

@@ -37,8 +37,8 @@ def emit(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, empty:
     if not rows:
         console.print(empty)
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
-    numeric = {name for name in rows[0] if all(isinstance(row[name], int | float) for row in rows)}
+    table = Table(title=title, title_justify="left", header_style="bold", min_width=len(title))
+    numeric = {name for name in rows[0] if all(isinstance(row[name], int | float | None) for row in rows)}
     for name in rows[0]:
         table.add_column(
             name.replace("_", " "),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,7 @@ from itb_assets.observability.logs import configure_logging
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.orchestration.platform import Platform
-from itb_assets.orchestration.runner import MarketRun, RunPlan, run_markets
+from itb_assets.orchestration.runner import MarketRun, RunPlan, planned_rows, run_markets
 from itb_assets.orchestration.status import market_rows
 from itb_assets.orchestration.web import serve_ui
 from itb_assets.settings import Settings, load_settings
@@ -47,9 +46,11 @@ def run(
         str, typer.Option(help="First kline wanted, such as 2024-07-01; default ITB_START.")
     ] = "",
     end: Annotated[str, typer.Option(help="Load klines before this time; default now.")] = "",
-    full_refresh: Annotated[bool, typer.Option(help="Load the whole time again.")] = False,
-    retrain: Annotated[bool, typer.Option(help="Train every model again.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and do nothing.")] = False,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Load the whole time again.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train every model again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Bring markets up to date: klines, features, labels, models, predictions, signals.
@@ -62,7 +63,8 @@ def run(
     settings = load_settings()
     plan = RunPlan(_markets(settings, symbols, freqs), start, end, full_refresh=full_refresh, retrain=retrain)
     if dry_run:
-        emit(_plan_rows(settings, plan), title="Would run", as_json=as_json, empty="nothing to run")
+        rows = planned_rows(build_platform(settings), plan)
+        emit(rows, title="Would run", as_json=as_json, empty="nothing to run")
         return
     finish(run_all(settings, plan), settings, as_json=as_json)
 
@@ -94,7 +96,9 @@ def ui(
         Path | None, typer.Option(help="Data root; default ITB_DATA_ROOT, else .demo.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; default ITB_PORT (3000).")] = None,
-    verbose: Annotated[bool, typer.Option(help="Show what the servers log; else it goes to files.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show what the servers log; else it goes to files.")
+    ] = False,
 ) -> None:
     """Open the Dagster UI and its daemon on a data root: the user's own, or the demo's.
 
@@ -139,23 +143,6 @@ def _markets(settings: Settings, symbols: str, freqs: str) -> tuple[Market, ...]
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _plan_rows(settings: Settings, plan: RunPlan) -> list[dict[str, object]]:
-    platform = build_platform(settings)
-    rows = []
-    for market in plan.markets:
-        stored = platform.stored(market, "raw/klines")
-        rows.append(
-            {
-                "market": str(market),
-                "klines_from": plan.start or (f"{stored.last}" if stored else f"{settings.start:%Y-%m-%d}"),
-                "klines_until": plan.end or f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-                "rows_stored": stored.rows if stored else 0,
-                "models": len(platform.model_names()),
-            }
-        )
-    return rows
 
 
 def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:

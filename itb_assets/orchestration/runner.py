@@ -9,8 +9,10 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseUnavailable, InputError, ItbError
@@ -53,6 +55,32 @@ class RunPlan:
         start, end = parse_time(self.start, "start"), parse_time(self.end, "end")
         if start is not None and end is not None and end <= start:
             raise InputError(f"end {self.end} is not after start {self.start}: expected a later time")
+
+
+def planned_rows(platform: Platform, plan: RunPlan) -> list[dict[str, Any]]:
+    """Describe what a run of the plan would load and train, as plain rows."""
+    rows = []
+    for market in plan.markets:
+        stored = platform.stored(market, "raw/klines")
+        start = parse_time(plan.start, "start")
+        end = parse_time(plan.end, "end") or pd.Timestamp(platform.clock())
+        if stored is None or stored.first is None or stored.last is None:
+            start = start or pd.Timestamp(platform.settings.start)
+        elif plan.full_refresh:
+            start = min(start or stored.first, stored.first)
+        elif start is None or start >= stored.first:
+            start = stored.last + market.freq_delta
+        due = [key.path[0] for key in assets_due(platform, market, retrain=plan.retrain)]
+        rows.append(
+            {
+                "market": str(market),
+                "klines_from": f"{start:%Y-%m-%d %H:%M}",
+                "klines_until": f"{end:%Y-%m-%d %H:%M}",
+                "rows_stored": stored.rows if stored else 0,
+                "models_to_train": due.count("models"),
+            }
+        )
+    return rows
 
 
 def run_markets(platform: Platform, instance: dg.DagsterInstance, plan: RunPlan) -> Iterator[MarketRun]:

@@ -100,7 +100,7 @@ def _model_row(platform: Platform, address: ModelAddress) -> dict[str, Any]:
         )
     except ItbError as error:
         return {"model": name, **dict.fromkeys(figures), "trained_until": None, "state": type(error).__name__}
-    overall, until = model.metrics["overall"], str(model.metadata["train_end"])[:16]
+    overall, until = model.metrics["overall"], _minute(pd.Timestamp(model.metadata["train_end"]))
     return {"model": name, **{key: overall[key] for key in figures}, "trained_until": until, "state": "whole"}
 
 

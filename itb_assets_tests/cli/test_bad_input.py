@@ -202,9 +202,7 @@ def test_an_exchange_that_only_answers_429(itb, broken):
 DEAD = f"postgresql+psycopg2://me:{SECRET}@127.0.0.1:9/itb"
 
 
-@pytest.mark.parametrize(
-    "command", [RUN, ("verify",), ("symbols", "list"), ("ui",)], ids=lambda words: words[0]
-)
+@pytest.mark.parametrize("command", [RUN, ("symbols", "list"), ("ui",)], ids=lambda words: words[0])
 def test_a_database_that_is_down(itb, command):
     said = itb(*command, ITB_DATABASE_URL=DEAD)
     refused(said, LATER, "me:***@127.0.0.1:9/itb cannot be reached", "start it, or correct ITB_DATABASE_URL")
@@ -396,19 +394,15 @@ def test_a_port_in_use(itb):
     assert contents(itb.folder) == {}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "settings", "code", "words"),
-    [
-        (("run", "--symbols", "../x"), {}, WRONG, "symbol '../x' is not valid"),
-        (("symbols", "list"), {"ITB_DATABASE_URL": DEAD}, LATER, "cannot be reached"),
-    ],
-)
-def test_the_program_itself(itb, arguments, settings, code, words):
+def test_the_program_itself(itb):
     """A shell sees the same: the message on standard error, nothing else, and the exit code."""
-    environment = {**os.environ, **itb.environment, **settings}
-    program = Path(sys.executable).with_name("itb")
     done = subprocess.run(
-        [program, *arguments], env=environment, cwd=itb.folder, capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("itb"), "symbols", "list"],
+        env={**os.environ, **itb.environment, "ITB_DATABASE_URL": DEAD},
+        cwd=itb.folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    refused(Said(done.returncode, done.stdout, done.stderr), code, words)
+    refused(Said(done.returncode, done.stdout, done.stderr), LATER, "cannot be reached")
     assert done.stdout == ""

@@ -84,13 +84,12 @@ def test_the_top(empty):
     assert empty("run", "--nosuch").code == 2
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in WITH_JSON if path not in {("demo",), ("models", "show"), ("strategies", "check")}],
-    ids=" ".join,
-)
+SHOWN_ELSEWHERE = {("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")}
+
+
+@pytest.mark.parametrize("path", [path for path in WITH_JSON if path not in SHOWN_ELSEWHERE], ids=" ".join)
 def test_json_of_every_command(built, path):
-    said = built(*(RUN if path == ("run",) else path), "--json")
+    said = built(*path, "--json")
     assert said.code in (0, 1), said
     assert isinstance(said.json(), list | dict)
     assert said.err == ""
@@ -127,8 +126,10 @@ def test_a_dry_run_changes_nothing(built, empty):
     before = digests(built.root)
     said = built(*RUN, "--dry-run", "--json")
     (row,) = said.json()
-    assert (row["market"], row["rows_stored"], row["klines_from"]) == (str(MARKET), ROWS, "2024-02-01")
-    assert built(*RUN, "--dry-run", "--retrain", "--full-refresh").code == 0
+    assert (row["market"], row["rows_stored"], row["models_to_train"]) == (str(MARKET), ROWS, 0)
+    assert (row["klines_from"], row["klines_until"]) == ("2024-05-31 00:00", "2024-05-31 00:00")
+    (row,) = built(*RUN, "--dry-run", "--retrain", "--full-refresh", "--json").json()
+    assert (row["klines_from"], row["models_to_train"]) == ("2024-02-01 00:00", 2)
     assert digests(built.root) == before
     assert empty(*RUN, "--dry-run").code == 0
     assert list(empty.folder.iterdir()) == []
@@ -279,6 +280,7 @@ def test_the_database_is_stopped_by_who_started_it(built):
         assert built("db", "start").out.startswith("started: running (process ")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted(empty):
     """While its database starts or while it downloads: it says so, and leaves no server that it started."""
     server = EmbeddedPostgres(empty.root / ".itb" / "postgres")
