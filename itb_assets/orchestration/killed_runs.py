@@ -15,6 +15,9 @@ import psutil
 PROCESS = "itb/process"
 """Tag of a run: host, process id and start time of the process that computes it."""
 
+CLOCK_STEP_S = 120
+"""The start time of a process moves with the machine's clock when that is set right."""
+
 UNDER_WAY = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -25,7 +28,8 @@ UNDER_WAY = [
 
 def process_tag() -> dict[str, str]:
     """Return the tag that says which process computes a run: this one."""
-    return {PROCESS: _name_of(psutil.Process(os.getpid()))}
+    process = psutil.Process(os.getpid())
+    return {PROCESS: f"{socket.gethostname()} {process.pid} {process.create_time():.0f}"}
 
 
 def fail_killed(instance: dg.DagsterInstance) -> int:
@@ -40,15 +44,12 @@ def fail_killed(instance: dg.DagsterInstance) -> int:
 
 
 def _is_gone(name: str) -> bool:
-    host, pid, _ = name.split(" ")
+    host, pid, began = name.split(" ")
     if host != socket.gethostname():
         return False
     try:
         process = psutil.Process(int(pid))
-        return bool(process.status() == psutil.STATUS_ZOMBIE or _name_of(process) != name)
+        other = abs(process.create_time() - float(began)) > CLOCK_STEP_S
+        return bool(other or process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
-
-
-def _name_of(process: psutil.Process) -> str:
-    return f"{socket.gethostname()} {process.pid} {process.create_time():.0f}"
