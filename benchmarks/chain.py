@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +26,7 @@ from itb_assets.orchestration.assets.raw import OVERLAP_ROWS, KlinesConfig
 from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager
 from itb_assets.orchestration.partitions import partition_of
 from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.updates import FrameUpdate
 from itb_assets.settings import load_settings
 from itb_assets.sources.protocol import FetchReport, KlineBatch, Progress
 
@@ -103,7 +104,7 @@ def _platform(job: Job, name: str, klines: pd.DataFrame) -> Platform:
         threads=1,
     )
     now = klines["timestamp"].iloc[-1] + inputs.MARKET.freq_delta
-    platform = Platform(settings, (inputs.strategy(),), clock=lambda: now)
+    platform = Platform(settings, (inputs.strategy(),), clock=lambda: now, retry_steps=False)
     platform.__dict__["source"] = ExchangeInMemory(klines)
     return platform
 
@@ -125,7 +126,7 @@ def _materialize(platform: Platform, meter: Meter, *, stages: tuple[str, ...]) -
 
 def _step(asset: dg.AssetsDefinition, platform: Platform, managers: Mapping[str, Any]) -> Callable[[], None]:
     """Return what Dagster would do for one asset: load its inputs, compute, hand the result over."""
-    context = _context(asset.key)
+    context, is_model = _context(asset.key), asset.key.path[0] == "models"
     compute: Any = asset.op.compute_fn
     function = inspect.unwrap(compute.decorated_fn)  # without log and retries, which are Dagster's affair
     config = {"config": KlinesConfig()} if asset.key.path == ["raw", "klines"] else {}  # type: ignore[call-arg]
@@ -135,8 +136,11 @@ def _step(asset: dg.AssetsDefinition, platform: Platform, managers: Mapping[str,
             name: managers["models" if key.path[0] == "models" else "frames"].load_input(_context(key))
             for name, key in asset.keys_by_input_name.items()
         }
+        stored = None if is_model else platform.stored(inputs.MARKET, "/".join(asset.key.path))
         update = function(context, platform=platform, **arguments, **config)
-        managers["models" if asset.key.path[0] == "models" else "frames"].handle_output(context, update)
+        if isinstance(update, FrameUpdate):
+            update = replace(update, base=stored.manifest.version if stored else None)
+        managers["models" if is_model else "frames"].handle_output(context, update)
 
     return work
 
