@@ -55,7 +55,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:,.1f}" if value == round(value, 1) else f"{value:,.3f}"
     if isinstance(value, int):
         return f"{value:,}"
     return "-" if value is None else str(value)
