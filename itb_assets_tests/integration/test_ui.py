@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_playwright
 from ui_process import ITB, Ui, environment, free_port, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
+from itb_assets.orchestration.instance import running_instance
+from itb_assets.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -242,13 +245,20 @@ def test_a_second_ui_on_the_same_data_is_refused(ui):
     assert "another `itb ui` serves" in second.said
 
 
-def test_a_server_that_dies_ends_everything_and_says_so(ui):
-    """The message names the server and its log; no process is left, the database's neither."""
+def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
+    """The message names the server and its log; no process is left, the database's neither, nor a run."""
+    cut = ui.launch("build_market", f"30m|{FIRST}")
+    wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), RUN_S, "the run begins")
     ui.child("dagster-daemon").kill()
     assert ui.process.wait(60) == 4
     assert "the daemon ended by itself with exit code -9" in ui.said
     assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
     wait_for(lambda: not ui.processes(), 10, "every process has ended")
+    settings = load_settings(data_root=ui.root, database_url=None, dagster_url=None)
+    with running_instance(settings) as (_, instance):
+        run = instance.get_run_by_id(cut)
+        assert run is not None
+        assert run.status is dg.DagsterRunStatus.CANCELED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
