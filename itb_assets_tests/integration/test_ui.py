@@ -175,7 +175,7 @@ def test_the_first_page_has_no_dialog_and_no_banner(visit, backfill):
 
 @pytest.mark.browser
 def test_the_lineage_shows_every_asset(visit, run_id):
-    """From klines to signals: groups, assets, and that their checks passed."""
+    """From klines to signals, every group and every asset in it."""
     expanded = ",".join(f"global@global:{group}" for group in GROUPS)
     page = visit(f"/asset-groups?expanded={quote(expanded)}")
     shown(page, "Global asset lineage", *GROUPS, *ASSETS)
