@@ -6,8 +6,9 @@ table belongs to `tables`, the schema to `migrations`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -81,6 +82,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         """Remember where the database is, or raise InputError; the first use connects and migrates."""
         self._url = database_address(url)
+        self._alone = threading.Lock()
 
     def keeps(self, asset: str) -> bool:
         """Return whether some table keeps this asset: klines, predictions and signals."""
@@ -164,7 +166,10 @@ class SqlStore:
             return [dict(row) for row in result.mappings()] if result.returns_rows else []
 
     def close(self) -> None:
-        """Close the pool's connections; a later use opens them anew."""
+        """Close all connections; a later use opens them anew."""
+        kept = self.__dict__.pop("_kept", None)
+        if kept is not None:
+            kept.close()
         engine = self.__dict__.pop("_engine", None)
         if engine is not None:
             engine.dispose()
@@ -187,10 +192,34 @@ class SqlStore:
         """Yield an ADBC cursor in a transaction that commits on leaving and rolls back on any error."""
         with database_errors(self._url):
             self._engine  # noqa: B018 - connects and migrates at the first use
-            with closing(adbc.connect(_conninfo(self._url))) as connection:
+            with self._alone, self._connection() as connection:
                 with connection.cursor() as cursor:
                     yield cursor
                 connection.commit()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Yield the one connection that is kept between transactions, or a new one where it has died."""
+        connection = self.__dict__.pop("_kept", None)
+        if connection is None or not _answers(connection):
+            connection = adbc.connect(_conninfo(self._url))
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept = connection
+
+
+def _answers(connection: Any) -> bool:  # noqa: ANN401 - ADBC has no type for it
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+    except adbc.Error:
+        connection.close()
+        return False
+    return True
 
 
 def server_version(url: str) -> str:

@@ -5,12 +5,14 @@ How a table lies in a file or a database belongs to the modules that write them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from itb_assets.errors import DataContractError
 
@@ -57,7 +59,12 @@ def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
     """Return the frame as a polars table, NaN as null; raise DataContractError for what cannot be stored."""
     dtypes = dtypes_of(frame)
     try:
-        table = pl.from_pandas(frame, schema_overrides={name: POLARS_DTYPES[d] for name, d in dtypes.items()})
+        table = pl.DataFrame(
+            [
+                _series(frame, position, name, POLARS_DTYPES[d])
+                for position, (name, d) in enumerate(dtypes.items())
+            ]
+        )
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataContractError(
             f"a frame cannot be stored: a column of text holds something else: {error}"
@@ -65,6 +72,21 @@ def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
     _check_times(table[TIME])
     _check_text(table)
     return table
+
+
+def _series(frame: pd.DataFrame, position: int, name: str, dtype: pl.DataType) -> pl.Series:
+    """Return one column; floats without NaN and integers share their memory with the frame."""
+    column = frame.iloc[:, position]
+    if dtype in (pl.Float64, pl.Int64):
+        values = column.to_numpy()
+        return pl.Series(name, pa.array(values, from_pandas=_holds_nan(values)), dtype=dtype)
+    return pl.from_pandas(column, nan_to_null=True).cast(dtype).rename(name)
+
+
+def _holds_nan(values: np.ndarray[Any, Any]) -> bool:
+    """Tell whether a column has a NaN; a finite sum proves that it has none and costs no array."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not math.isfinite(values.sum()) and bool(np.isnan(values).any())
 
 
 def to_pandas(table: pl.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -79,3 +79,13 @@ def test_runs_without_a_database_after_a_kill_leave_no_hole_in_the_table(databas
         FRAMES.splice(path, signals(first, first + 30), record=record(asset=ASSET))
     database.catch_up(ASSET, BTC, FRAMES.open(path))
     assert_table_is_the_file(database, path)
+
+
+def test_a_connection_that_died_between_two_transactions_is_made_anew(database):
+    """The kept connection may be cut by a restart or an administrator; nobody notices."""
+    assert database.recorded(ASSET, BTC) is None
+    database.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert database.recorded(ASSET, BTC) is None

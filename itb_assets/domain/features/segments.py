@@ -46,8 +46,11 @@ def known_segments(columns: Sequence[Array], rows: int) -> tuple[slice, ...]:
     known = np.isfinite(columns[0])
     for column in columns[1:]:
         known &= np.isfinite(column)
-    edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
-    return tuple(slice(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True))
+    if not rows:
+        return ()
+    changes = (np.flatnonzero(known[1:] != known[:-1]) + 1).tolist()
+    edges = [*([0] if known[0] else []), *changes, *([rows] if known[-1] else [])]
+    return tuple(slice(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))
 
 
 def run_step(step: Step, columns: Columns, segments: tuple[slice, ...], rows: int) -> list[Array]:
@@ -62,7 +65,8 @@ def run_step(step: Step, columns: Columns, segments: tuple[slice, ...], rows: in
         outputs = _call(step, views, rows)
         _forget_warmup(outputs, slice(0, rows), step.warmup_rows)
     else:
-        outputs = [np.full(rows, np.nan) for _ in step.outputs]
+        outputs = [np.empty(rows) for _ in step.outputs]
+        _forget_gaps(outputs, segments if step.by_segment else (), rows)
         for segment in segments if step.by_segment else ():
             part = {name: column[segment] for name, column in views.items()}
             for output, values in zip(outputs, _call(step, part, segment.stop - segment.start), strict=True):
@@ -97,6 +101,15 @@ def _read_only(column: Array) -> Array:
     view = column.view()
     view.flags.writeable = False
     return view
+
+
+def _forget_gaps(outputs: Sequence[Array], segments: tuple[slice, ...], rows: int) -> None:
+    """Make the rows outside `segments` unknown; those inside are about to be written."""
+    starts = [0, *(segment.stop for segment in segments)]
+    stops = [*(segment.start for segment in segments), rows]
+    for output in outputs:
+        for start, stop in zip(starts, stops, strict=True):
+            output[start:stop] = np.nan
 
 
 def _forget_warmup(outputs: Sequence[Array], segment: slice, warmup_rows: int) -> None:

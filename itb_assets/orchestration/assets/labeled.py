@@ -53,8 +53,8 @@ def _matrix(platform: Platform, data: pd.DataFrame, features: pd.DataFrame) -> p
             "materialize processed/features again"
         )
     labels = platform.labels.compute(data)
-    columns = [features.drop(columns="timestamp"), labels.drop(columns="timestamp")]
-    return pd.concat([data, *columns], axis=1)
+    columns = {name: part[name].array for part in (data, features, labels) for name in part.columns}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _rates(platform: Platform, frame: pd.DataFrame) -> dict[str, float]:

@@ -87,14 +87,14 @@ def _update(
 def _live(name: ModelName, model: LoadedModel, rows: pd.DataFrame) -> pd.DataFrame:
     unseen = rows[rows["timestamp"] >= model.live_start]
     scores = training.score_rows(model.payload, features=model.features, frame=unseen)
-    return pd.DataFrame({"timestamp": unseen["timestamp"].to_numpy(), "sample": "live", name.score: scores})
+    return pd.DataFrame({"timestamp": unseen["timestamp"].array, "sample": "live", name.score: scores})
 
 
 def _history(name: ModelName, model: LoadedModel) -> pd.DataFrame:
     scores = model.scores()
     return pd.DataFrame(
         {
-            "timestamp": scores["timestamp"].to_numpy(),
+            "timestamp": scores["timestamp"].array,
             "sample": "out_of_sample",
             name.score: scores["score"].to_numpy(),
         }
@@ -103,7 +103,7 @@ def _history(name: ModelName, model: LoadedModel) -> pd.DataFrame:
 
 def _combine(scored: list[pd.DataFrame]) -> pd.DataFrame:
     """Put the models' scores side by side; a row with any out-of-sample score counts as out of sample."""
-    by_time = [frame.set_index(pd.DatetimeIndex(frame["timestamp"], tz="UTC")) for frame in scored]
+    by_time = [frame.set_index(pd.DatetimeIndex(frame["timestamp"])) for frame in scored]
     index = by_time[0].index
     for frame in by_time[1:]:
         index = index.union(frame.index)

@@ -62,7 +62,8 @@ def features(
     if work.nothing:
         return FrameUpdate(None, plan.digest, versions(sources), metadata=page)
     if work.from_time is None or plan.lookback_rows is None:
-        return FrameUpdate(plan.compute(data.read()), plan.digest, versions(sources), metadata=page)
+        frame = plan.compute(data.read(["timestamp", *plan.inputs]))
+        return FrameUpdate(frame, plan.digest, versions(sources), metadata=page)
     window = data.since(rows_before(market, work.from_time, plan.lookback_rows))
     return FrameUpdate(
         _from(plan.compute(window), work.from_time),
