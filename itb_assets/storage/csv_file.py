@@ -77,10 +77,23 @@ def _typed(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
 def _read_from(source: int, dtypes: Mapping[str, str], columns: Sequence[str], offset: int) -> pl.DataFrame:
     schema = _schema(dtypes)
-    content = os.pread(source, os.fstat(source).st_size - offset, offset)
+    content = _content(source, offset)
     if not content:
         return _typed(pl.DataFrame(schema=schema), columns)
-    return _typed(pl.read_csv(content, has_header=False, schema=schema), columns)
+    asked = sorted(
+        map(list(schema).index, columns)
+    )  # names of a header that is not there cannot be asked for
+    table = pl.read_csv(content, has_header=False, schema=schema, columns=asked)
+    return _typed(table, columns)
+
+
+def _content(source: int, offset: int) -> bytes:
+    """Return the bytes from `offset` on; the system hands over at most 2 GiB at a time."""
+    parts = []
+    while part := os.pread(source, os.fstat(source).st_size - offset, offset):
+        parts.append(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _offset_of(source: int, start: pd.Timestamp) -> int:

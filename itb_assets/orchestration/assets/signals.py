@@ -12,6 +12,7 @@ import pandas as pd
 from itb_assets.domain.markets import Market
 from itb_assets.domain.signals import compute_signals, lookback_rows
 from itb_assets.domain.specs import GeneratorSpec
+from itb_assets.errors import DataContractError
 from itb_assets.observability.plots import price_with_signals
 from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.metadata import pictures
@@ -21,6 +22,7 @@ from itb_assets.orchestration.updates import FrameUpdate, pending_work, rows_bef
 from itb_assets.storage.frames import StoredFrame
 
 PLOT_ROWS = 288
+_CONTEXT = ["timestamp", "close", "sample"]
 
 
 def signal_assets(platform: Platform) -> list[dg.AssetsDefinition]:
@@ -88,10 +90,29 @@ def _signals_since(
 ) -> pd.DataFrame:
     """Apply the rules on every kline of the grid, so that a window of 12 rows is 12 klines, scored or not."""
     closes = data.since(read_from, ["timestamp", "close"])
-    scores = closes.merge(predictions.since(read_from), on="timestamp", how="outer", validate="1:1")
+    scores = _beside(closes, predictions.since(read_from))
     outputs = compute_signals(scores, specs)
-    frame = pd.concat([scores[["timestamp", "close", "sample"]], outputs.drop(columns="timestamp")], axis=1)
+    columns = {name: part[name].array for part in (scores[_CONTEXT], outputs) for name in part.columns}
+    frame = pd.DataFrame(columns, copy=False)
     return frame[frame["sample"].notna() & (frame["timestamp"] >= since)].reset_index(drop=True)
+
+
+def _beside(closes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Put scores on the rows of the grid, NaN where there is none; both are sorted and unique."""
+    grid, times = pd.DatetimeIndex(closes["timestamp"]), pd.DatetimeIndex(scores["timestamp"])
+    positions = times.get_indexer(grid)
+    if (positions >= 0).sum() != len(times):
+        raise DataContractError(
+            "predictions hold rows that processed/data has not: materialize the predictions again"
+        )
+    values = {
+        name: pd.api.extensions.take(scores[name].to_numpy(), positions, allow_fill=True)
+        for name in scores.columns
+        if name != "timestamp"
+    }
+    return pd.DataFrame(
+        {"timestamp": closes["timestamp"].array, "close": closes["close"].array, **values}, copy=False
+    )
 
 
 def _newest(stored: StoredFrame | None, fresh: pd.DataFrame | None = None) -> pd.DataFrame:
