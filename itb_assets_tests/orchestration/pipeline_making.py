@@ -56,6 +56,12 @@ def _crossing(function: str, thresholds: list[float], names: list[str], horizon:
     return {"generator": "highlow2", "config": config}
 
 
+def _top(name: str, horizon: int) -> dict[str, Any]:
+    """Return a label that looks back as far as it looks ahead; no model is trained on it."""
+    config = {"columns": "close", "function": "top", "level": 0.005, "tolerances": [0.3], "names": [name]}
+    return {"generator": "topbot2", "config": config | {"horizon": horizon}}
+
+
 def _averages(windows: list[int]) -> dict[str, Any]:
     return {"generator": "talib", "config": {"columns": ["close"], "functions": ["SMA"], "windows": windows}}
 
@@ -101,6 +107,7 @@ _STEADY: Mapping[str, Any] = {
     "label_sets": [
         _crossing("high", [0.2, 0.4], ["high_020_4", "high_040_4"], 4),
         _crossing("low", [0.2], ["low_020_12"], 12),
+        _top("top_005", 20),
     ],
     "train_features": ["close_SMA_12", "close_SMA_3"],
     "labels": ["high_020_4", "low_020_12"],

@@ -45,7 +45,7 @@ def test_an_update_says_how_little_it_computed(made):
     _, update = made
     assert {page["rows_new"] for page in update.values()} == {3}
     assert update["raw/klines"]["rows_computed"] == 3
-    assert update["labeled/matrix"]["rows_computed"] == 3 + 12
+    assert update["labeled/matrix"]["rows_computed"] == 3 + 20
 
 
 def test_klines_show_their_gaps_and_where_they_came_from(made):
@@ -92,7 +92,7 @@ def test_signals_show_the_newest_prices_after_a_small_update_too(made):
 
 def test_labels_show_how_often_they_are_true(made):
     rates = made[0]["labeled/matrix"]["label_rates"]
-    assert set(rates) == {"high_020_4", "high_030_4", "low_020_4", "high_040_4", "low_020_12"}
+    assert set(rates) == {"high_020_4", "high_030_4", "low_020_4", "high_040_4", "low_020_12", "top_005"}
     assert all(0 < rate < 1 for rate in rates.values())
 
 

@@ -50,14 +50,18 @@ def test_the_line_stands_in_dagsters_event_log_under_its_step(built, lines):
 
 
 def test_lines_below_info_and_lines_of_other_runs_stay_out_of_the_event_log(built, lines):
-    def watch(market, asset):
-        get_logger(run_id="another", asset=asset).info("somebody else's")
-        logger.debug("a detail")
+    def meanwhile(done: int, total: int, what: str) -> None:
+        get_logger(run_id="another").info("somebody else's")
+        get_logger().debug("a detail")
+        get_logger().bind(pages=[done, total]).warning("worth knowing")
 
-    watched = replace(built, platform=replace(built.platform, watch=watch))
+    watched = replace(built, platform=replace(built.platform, progress=meanwhile))
     result = watched.run_well(assets=["raw/klines"])
-    assert any("somebody else's" in line for line in lines)
+    found = [json.loads(line) for line in lines]
+    assert {line["message"] for line in found} == {"somebody else's", "worth knowing", "asset computed"}
+    assert {line["asset"] for line in found} == {"raw/klines"}, "what is logged meanwhile has the context"
     told = str([record.user_message for record in built.instance.all_logs(result.run_id)])
+    assert "worth knowing pages=[" in told
     assert "somebody else's" not in told
     assert "a detail" not in told
 

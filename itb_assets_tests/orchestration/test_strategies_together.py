@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from pipeline_making import NOW, WOLF, brisk, open_pipeline, settings_of, steady
+from pipeline_making import NOW, WOLF, brisk, open_pipeline, settings_of, steady, strategy
 
 from itb_assets.domain.features import compile_features
 from itb_assets.domain.labels import compile_labels
@@ -36,20 +36,28 @@ def test_entries_that_overlap_in_part_are_computed_once_and_as_alone(built, sett
     )
     assert platform.labels.names == (
         *("high_020_4", "high_030_4", "low_020_4"),
-        *("high_040_4", "low_020_12"),
+        *("high_040_4", "low_020_12", "top_005"),
     )
     assert len(set(platform.labels.columns)) == len(platform.labels.columns)
     features, labels = platform.features.compute(data), platform.labels.compute(data)
     assert list(features) == ["timestamp", *platform.features.names]
     assert list(labels) == ["timestamp", *platform.labels.columns]
-    for strategy in (brisk(), steady()):
-        alone = compile_features(strategy.feature_sets)
+    for asked in (brisk(), steady()):
+        alone = compile_features(asked.feature_sets)
         expected = alone.compute(data)
         assert compare_features(alone.names, expected, features, last_rows=len(data)) == []
         assert {name: platform.features.definitions[name] for name in alone.names} == alone.definitions
         assert (platform.features.lookback_rows or 0) >= (alone.lookback_rows or 0)
-        plan = compile_labels(strategy.label_sets, dialect="causal")
+        plan = compile_labels(asked.label_sets, dialect="causal")
         pd.testing.assert_frame_equal(labels[["timestamp", *plan.columns]], plan.compute(data))
+
+
+def test_an_entry_that_is_shared_whole_is_one_step(settings):
+    twin = strategy("twin", description="the same features and labels under another name")
+    one, two = Platform(settings, (brisk(),)), Platform(settings, (brisk(), twin))
+    assert len(two.features._steps) == len(one.features._steps)
+    assert two.features.digest == one.features.digest
+    assert two.labels.groups == one.labels.groups
 
 
 def test_the_order_of_strategies_changes_the_order_of_columns_only(settings):

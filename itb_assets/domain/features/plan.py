@@ -77,7 +77,7 @@ class FeaturePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def joined(self, other: FeaturePlan) -> FeaturePlan:
-        """Return a plan of everything both compute, what they share once; its names are this plan's first.
+        """Return a plan of everything both compute, a step they share once; its names are this plan's first.
 
         Raises ConfigError naming the features that the two define differently.
         """
