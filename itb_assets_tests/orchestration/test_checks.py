@@ -10,7 +10,8 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline_making import NOW, WOLF, Pipeline, brisk, open_pipeline, pages, problems
+from pipeline_making import NOW, WOLF, Pipeline, open_pipeline, pages, problems
+from quick_strategies import brisk
 
 from itb_assets.domain import training
 from itb_assets.domain.features import registry

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from pipeline_making import ASSETS, NOW, START, WOLF, Pipeline, brisk, open_pipeline, pages, steady
+from pipeline_making import ASSETS, NOW, START, WOLF, Pipeline, open_pipeline, pages
+from quick_strategies import brisk, steady
 
 from itb_assets.domain.lookahead import compare_features
 from itb_assets.orchestration.models import load_model

@@ -17,7 +17,8 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._utils.schedules import cron_string_iterator
-from pipeline_making import NOW, WOLF, Pipeline, brisk, open_pipeline, pages, problems, steady
+from pipeline_making import NOW, WOLF, Pipeline, open_pipeline, pages, problems
+from quick_strategies import brisk, steady
 
 from itb_assets.domain.markets import FREQ_MS, Market
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of

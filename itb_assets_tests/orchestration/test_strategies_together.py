@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from pipeline_making import NOW, WOLF, brisk, open_pipeline, settings_of, steady, strategy
+from pipeline_making import NOW, WOLF, open_pipeline, settings_of
+from quick_strategies import brisk, steady, strategy
 
 from itb_assets.domain.features import compile_features
 from itb_assets.domain.labels import compile_labels
