@@ -1,4 +1,7 @@
-"""Assembles the Dagster project from its parts, each of which a test or a deployment may replace."""
+"""Assembles the Dagster project from its parts, each of which a test or a deployment may replace.
+
+It computes nothing and reads the environment only where no settings are handed over.
+"""
 
 from __future__ import annotations
 

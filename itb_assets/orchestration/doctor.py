@@ -1,4 +1,7 @@
-"""Asks everything that a deployment needs whether it is there, and says what to do where it is not."""
+"""Asks everything that a deployment needs whether it is there, and says what to do where it is not.
+
+Nothing is started, made or mended here.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""Jobs: which assets one run of a market covers."""
+"""Jobs: which assets one run of a market covers.
+
+When a run is due belongs to the schedules, what an asset does to the assets.
+"""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from itb_assets.orchestration.models import model_keys
-from itb_assets.orchestration.partitions import MARKETS
 from itb_assets.orchestration.platform import Platform
 
 BUILD = "build_market"
@@ -16,16 +18,11 @@ TRAIN = "train_market"
 def all_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
     """Return the jobs: everything, everything but training, and training with what follows from it."""
     everything = dg.AssetSelection.all()
-    models = (
-        dg.AssetSelection.assets(*model_keys(platform))
-        if model_keys(platform)
-        else dg.AssetSelection.groups()
-    )
+    models = dg.AssetSelection.assets(*model_keys(platform))
     return [
         dg.define_asset_job(
             BUILD,
             everything,
-            partitions_def=None,
             description="One market from the exchange to signals, models trained.",
         ),
         dg.define_asset_job(
@@ -39,6 +36,3 @@ def all_jobs(platform: Platform) -> list[dg.UnresolvedAssetJobDefinition]:
             description="Train a market's models and compute what follows from them.",
         ),
     ]
-
-
-__all__ = ["BUILD", "MARKETS", "TRAIN", "UPDATE", "all_jobs"]

@@ -28,6 +28,11 @@ from itb_assets.storage.frames import FrameStore, StoredFrame
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.models import ModelStore
 
+FRAMES = ("raw/klines", "processed/data", "processed/features", "labeled/matrix")
+"""Frames that every strategy shares, upstream first."""
+BY_VARIANT = ("predictions", "signals")
+"""Stages with one frame a variant, upstream first."""
+
 
 @dataclass(frozen=True)
 class ModelName:
@@ -165,17 +170,15 @@ class Platform:
             for label in strategy.labels
         )
 
-    def asset_names(self) -> tuple[str, ...]:
-        """Name every asset of a market, upstream first, as `processed/features`."""
+    def frame_names(self) -> tuple[str, ...]:
+        """Name every frame of a market, upstream first, as `processed/features`."""
         variants = [strategy.variant for strategy in self.strategies]
-        return (
-            "raw/klines",
-            "processed/data",
-            "processed/features",
-            "labeled/matrix",
-            *("/".join(name.key) for name in self.model_names()),
-            *(f"{stage}/{variant}" for stage in ("predictions", "signals") for variant in variants),
-        )
+        return (*FRAMES, *(f"{stage}/{variant}" for stage in BY_VARIANT for variant in variants))
+
+    def asset_names(self) -> tuple[str, ...]:
+        """Name every asset of a market, upstream first: its frames, and its models after the matrix."""
+        frames, models = self.frame_names(), ("/".join(name.key) for name in self.model_names())
+        return (*frames[: len(FRAMES)], *models, *frames[len(FRAMES) :])
 
     def strategy(self, variant: str) -> Strategy:
         """Return the strategy of a variant."""

@@ -99,18 +99,12 @@ def _in_flight(instance: dg.DagsterInstance, market: Market) -> bool:
 
 def assets_due(platform: Platform, market: Market, *, retrain: bool = False) -> list[dg.AssetKey]:
     """Return what a run of a market materializes: all but the models that are up to date."""
-    models = [
-        dg.AssetKey(name.key)
+    current = {
+        "/".join(name.key)
         for name in platform.model_names()
-        if retrain or needs_training(platform, market, name)
-    ]
-    variants = [strategy.variant for strategy in platform.strategies]
-    return [
-        *(dg.AssetKey(key) for key in (["raw", "klines"], ["processed", "data"], ["processed", "features"])),
-        dg.AssetKey(["labeled", "matrix"]),
-        *models,
-        *(dg.AssetKey([stage, variant]) for stage in ("predictions", "signals") for variant in variants),
-    ]
+        if not (retrain or needs_training(platform, market, name))
+    }
+    return [dg.AssetKey(name.split("/")) for name in platform.asset_names() if name not in current]
 
 
 def _weekly_training(platform: Platform) -> dg.ScheduleDefinition:

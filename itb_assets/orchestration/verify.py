@@ -27,21 +27,10 @@ class Finding:
 def verify(platform: Platform) -> Iterator[Finding]:
     """Check every file, table and model of the data root, one finding each."""
     for market in platform.layout.markets():
-        for asset in _assets(platform):
+        for asset in platform.frame_names():
             yield from _frame(platform, market, asset)
     for address in platform.layout.models():
         yield _model(platform, address)
-
-
-def _assets(platform: Platform) -> list[str]:
-    variants = [strategy.variant for strategy in platform.strategies]
-    return [
-        "raw/klines",
-        "processed/data",
-        "processed/features",
-        "labeled/matrix",
-        *(f"{stage}/{variant}" for variant in variants for stage in ("predictions", "signals")),
-    ]
 
 
 def _frame(platform: Platform, market: Market, asset: str) -> Iterator[Finding]:

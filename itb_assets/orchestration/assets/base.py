@@ -21,15 +21,13 @@ from itb_assets.orchestration.updates import FrameUpdate
 OWNERS = ["team:market-data"]
 
 
-def market_asset(  # noqa: PLR0913 - Dagster's own keywords
+def market_asset(
     *,
     key: list[str],
     group: str,
     io_manager: str = "frames",
     ins: Mapping[str, dg.AssetIn] | None = None,
-    deps: list[list[str]] | None = None,
     kinds: set[str],
-    owners: list[str] | None = None,
     tags: Mapping[str, str] | None = None,
     description: str | None = None,
 ) -> Callable[[Callable[..., FrameUpdate | ModelUpdate]], dg.AssetsDefinition]:
@@ -57,11 +55,10 @@ def market_asset(  # noqa: PLR0913 - Dagster's own keywords
         return dg.asset(
             key=key,
             ins=ins,
-            deps=[dg.AssetKey(dep) for dep in deps or []],
             group_name=group,
             partitions_def=MARKETS,
             io_manager_key=io_manager,
-            owners=owners or OWNERS,
+            owners=OWNERS,
             kinds=kinds,
             tags=tags,
             description=description,
