@@ -58,6 +58,8 @@ _SETTINGS = {
     "jit": "off",
 }
 
+_FORGETS_WITHIN_S = 1.0
+
 
 @dataclass(frozen=True)
 class ServerStatus:
@@ -123,7 +125,18 @@ class EmbeddedPostgres:
         return ServerStatus(self.data_dir, self._socket_dir(), self._pid())
 
     def has_clients(self) -> bool:
-        """Return whether anybody but the caller of this is connected to it."""
+        """Return whether anybody but the caller of this is connected to it.
+
+        The server takes a moment to forget a closed connection: a yes is asked again for a while.
+        """
+        deadline = time.monotonic() + _FORGETS_WITHIN_S
+        while self._counts_clients():
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _counts_clients(self) -> bool:
         asked = (
             "SELECT count(*) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"

@@ -17,8 +17,11 @@ from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_p
 from ui_process import ITB, Ui, environment, free_port, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
+from itb_assets.domain.markets import Market
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.settings import load_settings
+from itb_assets.storage.layout import Layout
+from itb_assets.storage.locks import market_lock
 
 pytestmark = pytest.mark.slow
 
@@ -247,10 +250,12 @@ def test_a_second_ui_on_the_same_data_is_refused(ui):
 
 def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
     """The message names the server and its log; no process is left, the database's neither, nor a run."""
-    cut = ui.launch("build_market", f"30m|{FIRST}")
-    wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), RUN_S, "the run begins")
-    ui.child("dagster-daemon").kill()
-    assert ui.process.wait(60) == 4
+    # the run waits for the lock, so it cannot end before it is cut
+    with market_lock(Layout(ui.root).market_lock(Market(FIRST, "30m"))):
+        cut = ui.launch("build_market", f"30m|{FIRST}")
+        wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), RUN_S, "the run begins")
+        ui.child("dagster-daemon").kill()
+        assert ui.process.wait(60) == 4
     assert "the daemon ended by itself with exit code -9" in ui.said
     assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
     wait_for(lambda: not ui.processes(), 10, "every process has ended")
