@@ -41,3 +41,26 @@ class WalkForwardSpec:
     folds: int = 4
     window_rows: int = 4032
     min_train_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class TradingSpec:
+    """How signals become positions on paper: entry at the next kline's open, and the rule that ends them.
+
+    `buy`, `sell` and `score` name columns of the signals; None stands for the last rule's. Percentages are of
+    the entry price; `take_profit_pct`, `stop_loss_pct` and `time_limit_rows` of None come from the definition
+    of the label. `fee_pct` and `slippage_pct` are charged on each side, `notional` is in quote currency.
+    """
+
+    direction: Literal["long", "short", "both"] = "both"
+    buy: str | None = None
+    sell: str | None = None
+    score: str | None = None
+    take_profit_pct: float | None = None
+    stop_loss_pct: float | None = None
+    time_limit_rows: int | None = None
+    fee_pct: float = 0.04
+    slippage_pct: float = 0.0
+    notional: float = 1000.0
+    max_positions: int = 1
+    exit_on_opposite: bool = False
