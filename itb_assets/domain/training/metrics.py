@@ -6,18 +6,16 @@ Fitting and choosing rows belong to `train`; profit, fees and drawdown belong to
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
 
+from itb_assets.domain.evaluation.scores import average_precision, log_losses, rank, roc_auc
+from itb_assets.domain.samples import sample_problems
 from itb_assets.domain.training.protocol import Bools, Floats
 from itb_assets.errors import DataContractError
-
-Sample = Literal["in_sample", "out_of_sample", "live"]
-"""Where a score comes from: a row trained on, a walk-forward row, or a row newer than the model."""
 
 CALIBRATION_BINS = 10
 MIN_SIGNALS = 30
@@ -25,8 +23,6 @@ MIN_SIGNALS = 30
 
 SIGNAL_QUANTILE = 0.95
 """A signal is a score in the top 5 % of what earlier folds scored."""
-
-_SMALLEST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +42,7 @@ class ScoredRows:
                 f"{len(self.score)} scores, {len(self.label)} labels and {len(self.sample)} samples: "
                 "expected one of each a row"
             )
-        counts = {str(name): int(n) for name, n in pd.Series(self.sample).value_counts(dropna=False).items()}
-        if unknown := sorted(set(counts) - set(get_args(Sample))):
-            problems.append(f"samples {unknown}: expected one of {', '.join(get_args(Sample))}")
-        if counts.get("in_sample"):
-            problems.append(
-                f"{counts['in_sample']} of {len(self.sample)} rows are in_sample: "
-                "no metric is computed on rows the model was trained on"
-            )
-        elif len(counts) > 1:
-            problems.append(f"samples are mixed, {counts}: expected out_of_sample or live alone")
+        problems += sample_problems(self.sample)
         if not np.isfinite(self.score).all():
             problems.append(
                 f"{int((~np.isfinite(self.score)).sum())} scores are NaN or inf: drop those rows first"
@@ -132,7 +119,7 @@ def measure(rows: ScoredRows, thresholds: Floats | float | None = None) -> Metri
     A threshold must have been chosen on earlier rows: the caller answers for that.
     """
     n, positive = len(rows), int(rows.label.sum())
-    both = 0 < positive < n
+    ranking = rank(rows.score, rows.label)
     limits = np.full(n, np.nan if thresholds is None else thresholds, dtype=np.float64)
     judged = np.isfinite(limits)
     signal = judged & (rows.score >= limits)
@@ -143,9 +130,9 @@ def measure(rows: ScoredRows, thresholds: Floats | float | None = None) -> Metri
         rows=n,
         positives=positive,
         base_rate=positive / n if n else None,
-        auc=float(roc_auc_score(rows.label, rows.score)) if both else None,
-        average_precision=float(average_precision_score(rows.label, rows.score)) if both else None,
-        log_loss=_log_loss(rows) if n else None,
+        auc=roc_auc(ranking),
+        average_precision=average_precision(ranking),
+        log_loss=float(log_losses(rows.score, rows.label).mean()) if n else None,
         brier=float(np.mean((rows.score - rows.label) ** 2)) if n else None,
         threshold=float(one[0]) if len(one) == 1 else None,
         signals=n_signals,
@@ -169,9 +156,3 @@ def calibration(rows: ScoredRows, bins: int = CALIBRATION_BINS) -> tuple[Calibra
         )
         for part in parts
     )
-
-
-def _log_loss(rows: ScoredRows) -> float:
-    """Return the mean negative log-likelihood, with scores of exactly 0 or 1 moved by 1e-15."""
-    p = np.clip(rows.score, _SMALLEST, 1 - _SMALLEST)
-    return float(-np.mean(np.where(rows.label, np.log(p), np.log1p(-p))))
