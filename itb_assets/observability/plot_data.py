@@ -5,9 +5,13 @@ Drawing belongs to `plots`.
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -16,7 +20,15 @@ Positions = NDArray[np.intp]
 
 MAX_POINTS = 2_000
 STRIP_CELLS = 400
+_FEW_VALUES = 200
+_HISTOGRAM_BARS = 40
 _Z95 = 1.959964  # two-sided 95 % of the normal distribution
+
+
+def finite(values: pd.Series) -> Floats:
+    """Return values as floats; what is unknown, infinite or no number is NaN."""
+    array = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(array), array, np.nan)
 
 
 def keep_extremes(values: Floats, max_points: int = MAX_POINTS) -> Positions:
@@ -86,3 +98,97 @@ def wilson(share: Floats, count: NDArray[np.int64]) -> tuple[Floats, Floats]:
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = _Z95 * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
     return middle - half, middle + half
+
+
+def drawdown_pct(equity: Floats) -> Floats:
+    """Return how far each value stands under the highest so far, in per cent: zero or below.
+
+    Unknown where the value is, and where nothing above zero was reached yet.
+
+    >>> drawdown_pct(np.array([100.0, 120.0, 90.0, np.nan, 120.0])).tolist()
+    [0.0, 0.0, -25.0, nan, 0.0]
+    """
+    peak: Floats = np.fmax.accumulate(equity)
+    share: Floats = np.divide(equity - peak, peak, out=np.full(len(equity), np.nan), where=peak > 0)
+    return share * 100
+
+
+@dataclass(frozen=True)
+class PooledDays:
+    """Profit and loss of periods of equal length; `starts` holds the first day of each, in order."""
+
+    starts: pd.DatetimeIndex
+    pnl: Floats
+    days_a_bar: int
+
+
+def pool_days(days: pd.Series, pnl: pd.Series, most: int) -> PooledDays:
+    """Sum profit and loss by day, or by as many days as it takes to have at most `most` periods.
+
+    Unknown times and amounts are left out; a period without any row is absent.
+    """
+    frame = pd.DataFrame(
+        {
+            "day": pd.DatetimeIndex(pd.to_datetime(days, utc=True)).floor("D"),
+            "pnl": finite(pnl),
+        }
+    )
+    frame = frame[frame["day"].notna() & frame["pnl"].notna()]
+    if frame.empty:
+        return PooledDays(pd.DatetimeIndex([], tz="UTC"), np.empty(0), 1)
+    first = frame["day"].min()
+    since = (frame["day"] - first).dt.days
+    width = int(since.max()) // most + 1
+    total = frame["pnl"].groupby(since // width).sum()
+    starts = first + pd.to_timedelta(total.index.to_numpy() * width, unit="D")
+    return PooledDays(pd.DatetimeIndex(starts), total.to_numpy(), width)
+
+
+@dataclass(frozen=True)
+class HoursOfDay:
+    """Hours that had trades, in order; rates are shares of 1, bounds Wilson's at 95 %."""
+
+    hour: NDArray[np.int64]
+    trades: NDArray[np.int64]
+    win_rate: Floats
+    low: Floats
+    high: Floats
+
+    @property
+    def overall(self) -> float:
+        """Share of all trades that was won."""
+        return float((self.win_rate * self.trades).sum() / self.trades.sum())
+
+
+def by_hour_of_day(frame: pd.DataFrame) -> HoursOfDay:
+    """Read `hour`, `trades` and `win_rate`; hours without trades are left out."""
+    known = frame[(frame["trades"].fillna(0) > 0) & frame["win_rate"].notna()].sort_values("hour")
+    trades, share = known["trades"].to_numpy(dtype=np.int64), known["win_rate"].to_numpy(dtype=np.float64)
+    low, high = wilson(share, trades)
+    return HoursOfDay(known["hour"].to_numpy(dtype=np.int64), trades, share, low, high)
+
+
+def histogram_around_zero(values: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Count values in bars of equal width, one edge at zero, so that no bar holds gains and losses.
+
+    Of many values the outermost 0.5 % on either side do not widen the bars, and may lie beyond them.
+    """
+    cut = 0.5 if len(values) > _FEW_VALUES else 0.0
+    low, high = np.percentile(values, [cut, 100 - cut])
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    width = (high - low) / min(_HISTOGRAM_BARS, 8 + len(values)) or 0.1
+    first, last = math.floor(low / width), math.floor(high / width) + 1
+    edges = np.arange(first, last + 1, dtype=np.float64) * width
+    return np.histogram(values, edges)[0].astype(np.int64), edges
+
+
+def shared_start(names: Sequence[str]) -> str:
+    """Return what all of several names begin with, up to the last space or slash in it.
+
+    >>> shared_start(["BTCUSDT 5m/lgbm/high", "BTCUSDT 5m/logreg/high"])
+    'BTCUSDT 5m/'
+    """
+    if len(names) <= 1:
+        return ""
+    start = os.path.commonprefix([str(name) for name in names])  # noqa: RUF071  letters are meant
+    return start[: max(start.rfind(" "), start.rfind("/")) + 1]

@@ -25,9 +25,13 @@ from itb_assets.observability.plot_style import (
     INK,
     SKY,
     VERMILION,
+    beside,
     dress,
+    naive,
     new_figure,
     no_data,
+    shorten,
+    time_axis,
     to_png,
 )
 
@@ -36,9 +40,7 @@ if TYPE_CHECKING:
 
 _SIDES = (("sell", VERMILION, "v", 9), ("buy", BLUE, "^", -9))
 _MANY_MARKERS = 150
-_NAME_LENGTH = 34
 _MANY_FOLDS = 9
-_LABEL_ROOM = 0.12  # of the height, under which two labels of two lines would touch
 
 
 def price_with_signals(
@@ -56,12 +58,12 @@ def price_with_signals(
     strip = figure.add_axes((0.085, 0.105, 0.84, 0.115), sharex=price)
     times = frame["timestamp"]
     shown = keep_extremes(close)
-    price.plot(_naive(times, shown), close[shown], color=GREY, linewidth=1.2)
+    price.plot(naive(times.iloc[shown]), close[shown], color=GREY, linewidth=1.2)
     last = int(np.flatnonzero(np.isfinite(close))[-1])
-    price.plot(_naive(times, [last]), close[[last]], "o", color=INK, markersize=4)
+    price.plot(naive(times.iloc[last : last + 1]), close[[last]], "o", color=INK, markersize=4)
     price.annotate(
         f"{close[last]:,.7g}",
-        (_naive(times, [last])[0], close[last]),
+        (naive(times.iloc[last : last + 1])[0], close[last]),
         (7, 0),
         textcoords="offset points",
         va="center",
@@ -74,10 +76,10 @@ def price_with_signals(
         flags = _flags(sell if side == "sell" else buy)
         starts = run_starts(flags)
         if len(starts) <= _MANY_MARKERS:
-            _marks(price, _naive(times, starts), close[starts], colour, marker, offset)
+            _marks(price, naive(times.iloc[starts]), close[starts], colour, marker, offset)
         at, share = lanes(flags)
         colours = [(colour, 0.3 + 0.7 * part) for part in share]
-        strip.vlines(_naive(times, at), level - 0.36, level + 0.36, colors=colours, linewidth=1.5)
+        strip.vlines(naive(times.iloc[at]), level - 0.36, level + 0.36, colors=colours, linewidth=1.5)
         counts.append(f"{side} {flags.sum():,}")
     dress(price, ylabel="close")
     price.yaxis.set_major_formatter("{x:,.7g}")
@@ -165,18 +167,13 @@ def feature_importance(
             size=size,
             color=INK,
         )
-    axes.set_yticks(at, [_short(name) for name, _ in shown])
+    axes.set_yticks(at, [shorten(name) for name, _ in shown])
     axes.invert_yaxis()
     axes.set_ylim(max(len(shown), 4) - 0.4, -0.6)
     axes.set_xlim(0, shares.max() * 1.08)
     dress(axes, xlabel="share of total gain, %", grid="x")
     axes.tick_params(axis="y", labelsize=size, length=0)
     return to_png(figure)
-
-
-def _naive(times: pd.Series, at: Any) -> Any:  # noqa: ANN401  positions in, numpy times out
-    """Return some of the times as UTC without a zone, which is what matplotlib draws without converting."""
-    return times.iloc[at].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
 
 
 def _marks(axes: Axes, times: Any, close: Floats, colour: str, marker: str, offset: int) -> None:  # noqa: ANN401
@@ -203,11 +200,7 @@ def _marks(axes: Axes, times: Any, close: Floats, colour: str, marker: str, offs
 
 def _strip(axes: Axes, lane_names: Sequence[str]) -> None:
     """Name the two lanes of the signal strip and lay out the time axis under it."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - as above
-
-    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    time_axis(axes)
     axes.set_yticks(range(len(lane_names)), lane_names)
     axes.set_ylim(-0.55, 1.55)
     dress(axes, xlabel="UTC", grid="")
@@ -268,32 +261,11 @@ def _values(axes: Axes, at: Any, values: Floats) -> None:  # noqa: ANN401
 
 
 def _name_lines(axes: Axes, overall: float) -> None:
-    """Name both horizontal lines to the right of the axes, apart from each other."""
-    low, high = axes.get_ylim()
+    """Name both horizontal lines to the right of the axes."""
     names = [(0.5, "coin flip\n0.500", GREY)]
     if np.isfinite(overall):
         names.append((overall, f"all windows\n{overall:.3f}", VERMILION))
-    names.sort()
-    close = len(names) > 1 and names[1][0] - names[0][0] < _LABEL_ROOM * (high - low)
-    for (value, text, colour), away in zip(names, ("top", "bottom"), strict=False):
-        axes.annotate(
-            text,
-            (1, value),
-            (6, 0),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            va=away if close else "center",
-            size=9,
-            color=colour,
-        )
-
-
-def _short(name: str) -> str:
-    """Cut a name in the middle, where the least is said."""
-    if len(name) <= _NAME_LENGTH:
-        return name
-    half = (_NAME_LENGTH - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
+    beside(axes, names)
 
 
 def _flags(values: Sequence[bool] | pd.Series) -> Bools:

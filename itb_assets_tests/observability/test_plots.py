@@ -62,6 +62,7 @@ def test_price_with_signals(rows):
     plain = price_with_signals(prices(rows), every(rows, 1) & False, every(rows, 1) & False, title="BTCUSDT")
     marked = price_with_signals(prices(rows), every(rows, 50), every(rows, 70), title="BTCUSDT")
     assert ink(plain) > 500
+    assert len(marked) < 20_000
     assert painted(marked, BLUE) > painted(plain, BLUE)
     assert painted(marked, VERMILION) > painted(plain, VERMILION)
 
