@@ -18,18 +18,21 @@ import polars as pl
 import sqlalchemy as sa
 from psycopg2.extensions import make_dsn
 
+from itb_assets.domain.executed import match_fills
+from itb_assets.domain.executed.matching import MATCHING_VERSION
 from itb_assets.domain.markets import Market
-from itb_assets.errors import StorageError
 from itb_assets.storage.database_errors import database_address, database_errors
-from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
+from itb_assets.storage.drift_table import DriftRow, write_drift
+from itb_assets.storage.executed_table import lock_executed, recorded_digest, replace_executed
+from itb_assets.storage.executed_trades import ExecutedFills
 from itb_assets.storage.manifest import EVERYTHING, FrameManifest
 from itb_assets.storage.migrations import migrate
 from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.table_read import select_statement, to_frame
 from itb_assets.storage.table_write import Scope, TableManifest, missing_from, record, recorded, write_rows
-from itb_assets.storage.tables import TABLES, kept_in, rows_of, table_of
+from itb_assets.storage.tables import kept_in, rows_of, table_of
 
 _CONNECT_TIMEOUT_S = 10
-_PANDAS: dict[pl.DataType, str] = {dtype: name for name, dtype in POLARS_DTYPES.items() if name != "bool"}
 
 
 class TableStore(Protocol):
@@ -85,7 +88,7 @@ class SqlStore:
         self._alone = threading.Lock()
 
     def keeps(self, asset: str) -> bool:
-        """Return whether some table keeps this asset: klines, predictions and signals."""
+        """Return whether some table keeps this asset: klines, predictions, signals and trades."""
         return table_of(asset) is not None
 
     def replace(
@@ -143,21 +146,33 @@ class SqlStore:
     ) -> pd.DataFrame:
         """Return rows of [start, end) in the order of their key; `time` is called `timestamp` as in files.
 
-        Without `columns`, all but symbol and freq. NULL comes back as NaN, NA or None; the outputs of
-        signals as their JSON text.
+        Without `columns`, all but symbol and freq. NULL comes back as NaN, NA or None; JSON as its text,
+        money as doubles and `exit_time` of trades as `exit_time_ms`.
         """
-        names = _selected(table, columns)
-        window = [
-            f"time {sign} '{t.isoformat()}'" for sign, t in ((">=", start), ("<", end)) if t is not None
-        ]
-        where = " AND ".join((f"symbol = '{market.symbol}'", f"freq = '{market.freq}'", *window))
-        selected = ", ".join("outputs::text" if name == "outputs" else name for name in names)
-        order = ", ".join(TABLES[table].keys)
+        statement = select_statement(table, market, start=start, end=end, columns=columns)
         with self._transaction() as cursor:
-            statement = f"SELECT {selected} FROM {table} WHERE {where} ORDER BY {order}"  # noqa: S608 - checked names
             cursor.execute(statement)
             found = pl.from_arrow(cursor.fetch_arrow_table())
-        return _to_frame(found if isinstance(found, pl.DataFrame) else found.to_frame())
+        return to_frame(found if isinstance(found, pl.DataFrame) else found.to_frame())
+
+    def catch_up_executed(self, stored: ExecutedFills) -> bool:
+        """Make the executed trades those of the stored fills; return whether anything was missing.
+
+        Rows and the record of the fills commit together, equal rows are left alone. Where no fills were ever
+        stored nothing is done.
+        """
+        with self._transaction() as cursor:
+            lock_executed(cursor)
+            digest = f"{stored.sha256()}-{MATCHING_VERSION}"
+            if not stored.exists() or recorded_digest(cursor) == digest:
+                return False
+            replace_executed(cursor, match_fills(stored.read()).trades, digest=digest)
+        return True
+
+    def append_drift(self, rows: Sequence[DriftRow]) -> int:
+        """Add looks for drift, the same ones only once; return how many were new or said otherwise."""
+        with self._transaction() as cursor:
+            return write_drift(cursor, rows)
 
     def query(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
         """Run one statement with named parameters and return its rows."""
@@ -242,21 +257,3 @@ def _conninfo(url: sa.URL) -> str:
     options.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
     words = url.translate_connect_args(username="user", database="dbname") | options
     return str(make_dsn(**words))
-
-
-def _selected(table: str, columns: Sequence[str] | None) -> list[str]:
-    if table not in TABLES:
-        raise StorageError(f"there is no table {table!r} to read: expected one of {', '.join(TABLES)}")
-    known = TABLES[table].columns
-    names = [name for name in known if name not in {"symbol", "freq"}] if columns is None else list(columns)
-    names = ["time" if name == TIME else name for name in names]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise StorageError(f"table {table} has no column {', '.join(unknown)}: it has {', '.join(known)}")
-    return names
-
-
-def _to_frame(table: pl.DataFrame) -> pd.DataFrame:
-    if "time" in table.columns:
-        table = table.rename({"time": TIME}).cast({TIME: POLARS_DTYPES[TIME_DTYPE]})
-    return to_pandas(table, {name: _PANDAS[dtype] for name, dtype in table.schema.items()})

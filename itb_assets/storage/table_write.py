@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import polars as pl
@@ -27,9 +27,11 @@ _TYPES = {
     "time": "timestamptz",
     "close_time": "bigint",
     "trades": "bigint",
+    "exit_time": "timestamptz",
     "prediction": "boolean",
-    "outputs": "text",
+    "n": "bigint",
     **dict.fromkeys(("symbol", "freq", "model_name", "label", "sample", "variant"), "text"),
+    **dict.fromkeys(("source", "account", "trade_id", "side", "status", "exit_reason"), "text"),
 }
 
 
@@ -65,14 +67,27 @@ class Scope:
         return " AND ".join(parts)
 
 
-def write_rows(cursor: Cursor, scope: Scope, rows: pl.DataFrame) -> None:
+class RowScope(Protocol):
+    """Which rows of which table a write replaces."""
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        ...
+
+    def condition(self, prefix: str = "") -> str:
+        """Return the rows as an SQL condition, columns prefixed by a table's alias such as `t.`."""
+        ...
+
+
+def write_rows(cursor: Cursor, scope: RowScope, rows: pl.DataFrame) -> None:
     """Replace the rows of a scope; those that are all newer than what is stored go straight in."""
     table = scope.table
     cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {table.name} WHERE {scope.condition()})")
-    if not cursor.fetchone()[0] and table.direct:
+    if not cursor.fetchone()[0] and not table.casts:
         cursor.adbc_ingest(table.name, rows.to_arrow(), mode="append")
         return
-    columns = ", ".join(f"{name} {_TYPES.get(name, _DOUBLE)}" for name in table.columns)
+    columns = ", ".join(f"{name} {_staged(table, name)}" for name in table.columns)
     cursor.execute(f"CREATE TEMPORARY TABLE {_STAGING} ({columns}) ON COMMIT DROP")
     cursor.adbc_ingest(_STAGING, rows.to_arrow(), mode="append", temporary=True)
     cursor.execute(f"ANALYZE {_STAGING}")
@@ -80,11 +95,17 @@ def write_rows(cursor: Cursor, scope: Scope, rows: pl.DataFrame) -> None:
         cursor.execute(statement)
 
 
-def _merge_statements(scope: Scope) -> tuple[str, str]:
+def _staged(table: Table, name: str) -> str:
+    return "text" if name in table.casts else _TYPES.get(name, _DOUBLE)
+
+
+def _merge_statements(scope: RowScope) -> tuple[str, str]:
     """Delete what vanished; insert what is new and update what differs."""
     table = scope.table
     matched = " AND ".join(f"s.{name} = t.{name}" for name in table.keys)
-    fresh = ", ".join("outputs::jsonb" if name == "outputs" else name for name in table.columns)
+    fresh = ", ".join(
+        f"{name}::{table.casts[name]}" if name in table.casts else name for name in table.columns
+    )
     columns, values = ", ".join(table.columns), ", ".join(table.fields)
     excluded = ", ".join(f"excluded.{name}" for name in table.fields)
     stored = ", ".join(f"t.{name}" for name in table.fields)

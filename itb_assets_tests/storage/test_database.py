@@ -240,8 +240,8 @@ def test_what_no_table_keeps_is_told(database):
     assert database.keeps("signals/aggressive")
     with pytest.raises(StorageError, match="no table keeps processed/data"):
         database.recorded("processed/data", BTC)
-    with pytest.raises(StorageError, match="no table 'trades'"):
-        database.read("trades", BTC)
+    with pytest.raises(StorageError, match="no table 'orders'"):
+        database.read("orders", BTC)
     with pytest.raises(StorageError, match="no column shares"):
         database.read("ohlcv", BTC, columns=["shares"])
 
