@@ -13,7 +13,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
 
-_WHOLE, _CENTS = 100_000, 1
+_SMALL, _ROUND, _LARGE = 0.01, 100, 100_000
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
@@ -33,19 +33,31 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
 def amount(value: float | None, *, signed: bool = False) -> str:
     """Write an amount of money or a price with as many decimals as its size deserves.
 
-    >>> amount(123456.7), amount(12.345), amount(0.00012345)
-    ('123,457', '12.35', '0.0001234')
+    >>> amount(123456.7), amount(1000), amount(12.345), amount(0.00012345)
+    ('123,457', '1,000', '12.35', '0.0001234')
     """
-    if value is None or not math.isfinite(value) or value == 0 or abs(value) >= _CENTS:
-        decimals = 0 if value is not None and math.isfinite(value) and abs(value) >= _WHOLE else 2
-        return number(value, decimals, signed=signed)
-    return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
+    if value is None or not math.isfinite(value) or value == 0:
+        return number(value, signed=signed)
+    size = abs(value)
+    if size < _SMALL:
+        return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
+    whole = size >= _LARGE or (size >= _ROUND and float(value).is_integer())
+    return number(value, 0 if whole else 2, signed=signed)
 
 
 def percent(value: float | None, decimals: int = 1, *, signed: bool = False) -> str:
     """Write a percentage given in per cent."""
     text = number(value, decimals, signed=signed)
     return text if text == UNKNOWN else f"{text}{NBSP}%"
+
+
+def exact_percent(value: float) -> str:
+    """Write a percentage that somebody set, with no more decimals than it has.
+
+    >>> exact_percent(0.04).replace(NBSP, " "), exact_percent(2.0).replace(NBSP, " ")
+    ('0.04 %', '2 %')
+    """
+    return f"{value:.6g}{NBSP}%"
 
 
 def share(value: float | None, decimals: int = 1) -> str:
