@@ -19,7 +19,8 @@ from typing import Any
 
 from itb_assets.domain.executed import Fill, FillSource, Side
 from itb_assets.domain.executed.fills import plain_text, split_symbol
-from itb_assets.errors import InputError
+from itb_assets.domain.markets import parse_symbol
+from itb_assets.errors import InputError, InvalidMarket
 from itb_assets.sources.trades.values import Fields, grouped_decimal, one_of, show, word
 
 GLUED = ("Pair", "Side", "Price", "Executed", "Amount", "Fee")
@@ -161,7 +162,10 @@ def _plain_values(fields: Fields, price: Decimal) -> dict[str, Any]:
 
 
 def _symbol(value: str) -> str:
-    return value.replace("/", "").upper()
+    try:
+        return parse_symbol(value.replace("/", "").upper())
+    except InvalidMarket as error:
+        raise ValueError(f"has a bad {error}") from None
 
 
 def _assets(pair: str, executed: str) -> tuple[str, str]:
@@ -205,7 +209,7 @@ def _amount_or_none(text: str) -> Decimal | None:
 
 def _check_amount(fields: Fields, name: str, found: Decimal, expected: Decimal) -> None:
     """Tell numbers that were read wrongly, or edited: price times quantity is what was paid."""
-    if not fields.problems and abs(found - expected) > max(_OFF * expected, _DUST):
+    if not fields.problems and expected > 0 and abs(found - expected) > max(_OFF * expected, _DUST):
         fields.problems.append(
             f"{name} is {plain_text(found)}, but price times quantity is {plain_text(expected)}"
         )

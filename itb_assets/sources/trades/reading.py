@@ -117,6 +117,6 @@ def _refusal(path: Path, found: FillFile) -> str:
     shown = "\n".join(f"  - {line}" for line in bad[:_SHOWN])
     more = f"\n  - and {len(bad) - _SHOWN} more lines" if len(bad) > _SHOWN else ""
     return (
-        f"{path}: {len(bad)} bad lines beside {len(found.fills)} good ones, nothing was imported: correct "
-        f"them, or skip the bad ones\n{shown}{more}"
+        f"{path}: {len(bad)} bad line{'s' if len(bad) != 1 else ''} beside {len(found.fills)} good, nothing "
+        f"was imported: correct the file, or skip what is bad\n{shown}{more}"
     )
