@@ -17,6 +17,11 @@ def test_the_rule_is_that_of_the_arch_package(n, memory, expected):
     assert shortest_blocks(series) == pytest.approx(expected, rel=1e-12 if n == 1000 else 0.01)
 
 
+def test_rows_that_undo_each_other_need_no_blocks():
+    """The spread of their mean is next to nothing, and may be estimated at less than that."""
+    assert shortest_blocks(np.diff(np.random.default_rng(2).normal(size=1000))) == 1
+
+
 def test_longer_memory_needs_longer_blocks():
     rng = np.random.default_rng(0)
     lengths = [block_rows(remembering(rng, 5000, memory)) for memory in (0, 0.5, 0.9, 0.97)]

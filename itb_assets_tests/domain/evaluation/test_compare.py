@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 
@@ -52,6 +53,7 @@ def test_the_numbers_are_those_of_common_rows():
 def test_the_same_rows_give_the_same_comparison():
     pair = two_models(1, 2000)
     assert compare_scores(*pair) == compare_scores(*pair)
+    assert json.loads(json.dumps(compare_scores(*pair).as_dict())) == compare_scores(*pair).as_dict()
     assert compare_scores(*pair).log_loss_low != compare_scores(*pair, seed=1).log_loss_low
 
 

@@ -61,8 +61,17 @@ def test_the_numbers_are_those_of_rows_common_to_all():
         assert told["log_loss_skill"] == pytest.approx(1 - told["log_loss"] / base)
 
 
-def test_little_data_is_shown_and_not_ranked():
-    frames = {name: frame.iloc[:300] for name, frame in four_models().items()}
+def short():
+    return {name: frame.iloc[:300] for name, frame in four_models().items()}
+
+
+def long_memory():
+    return dict(zip("ab", two_models(0, 600, memory=0.99), strict=True))
+
+
+@pytest.mark.parametrize("little", [short, long_memory])
+def test_little_data_is_shown_and_not_ranked(little):
+    frames = little()
     table = compare_many(frames)
     assert table["model"].tolist() == list(frames)
     assert table[["rank", "auc_low", "auc_high", "behind_best", "p_behind"]].isna().all(axis=None)
