@@ -79,7 +79,7 @@ class ExecutedFills:
         table = self._table()
         try:
             return tuple(_fills(table))
-        except (DataContractError, ValueError) as error:
+        except (DataContractError, ValueError, ArithmeticError) as error:
             raise StorageError(f"{self._path} holds what is no fill: {error}; {_MEND}") from error
 
     def merge(self, fills: Iterable[Fill]) -> FillMerge:
