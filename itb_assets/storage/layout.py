@@ -111,6 +111,20 @@ class Layout:
         """Return the signals of one variant."""
         return self._market(market, "signals", self._named(_checked("variant", variant, VARIANT)))
 
+    def trades(self, market: Market, variant: str) -> Path:
+        """Return the paper trades of one variant."""
+        return self._market(market, "trades", self._named(_checked("variant", variant, VARIANT)))
+
+    @property
+    def executed_fills(self) -> Path:
+        """Every executed fill that was imported, of all accounts."""
+        return self._under("executed", "fills.parquet")
+
+    @property
+    def executed_lock(self) -> Path:
+        """Write lock of the executed fills."""
+        return self._under(".itb", "locks", "executed.lock")
+
     def model_dir(self, market: Market, variant: str, algo: str, label: str) -> Path:
         """Return the folder of one model: model.pkl, metadata.json, metrics.json, scores.parquet."""
         model = ModelAddress(market, variant, algo, label)
