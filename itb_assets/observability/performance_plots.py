@@ -14,7 +14,7 @@ import pandas as pd
 from itb_assets.observability.plot_data import (
     Floats,
     by_hour_of_day,
-    drawdown_pct,
+    drawdown_of,
     finite,
     histogram_around_zero,
     keep_extremes,
@@ -48,8 +48,8 @@ _BAR_AREA_PT = 500.0  # width of the plotted area in points
 def equity_and_drawdown(frame: pd.DataFrame, *, title: str, note: str = "") -> bytes:
     """Draw what an account was worth and, below, how far that stood under its highest worth so far.
 
-    `frame` holds `timestamp` and `equity`, in order of time, and may hold `buy_and_hold`; both in quote
-    currency. Unknown and infinite values are left out.
+    `frame` holds `timestamp` and `equity`, in order of time, and may hold `buy_and_hold`, both in quote
+    currency, and `drawdown` (a share, 0 or less). Unknown and infinite values are left out.
     """
     equity = finite(frame["equity"])
     if not np.isfinite(equity).any():
@@ -63,7 +63,7 @@ def equity_and_drawdown(frame: pd.DataFrame, *, title: str, note: str = "") -> b
     end = _line(upper, times, equity, BLUE, 1.4)
     upper.margins(x=0.01, y=0.1)
     beside(upper, [(end, amount(end), BLUE), *ends])
-    _drawdown(lower, times, drawdown_pct(equity))
+    _drawdown(lower, times, drawdown_of(frame))
     around_one_time(upper, times)
     _dress_both(upper, lower, "equity, quote currency", "drawdown, %")
     return to_png(figure)

@@ -113,6 +113,16 @@ def drawdown_pct(equity: Floats) -> Floats:
     return share * 100
 
 
+def drawdown_of(frame: pd.DataFrame, capital: float = math.nan) -> Floats:
+    """Return an equity curve's drawdown in per cent: its own `drawdown` (a share), or as its equity says.
+
+    The account began with `capital`, where that is known.
+    """
+    if "drawdown" in frame:
+        return finite(frame["drawdown"]) * 100
+    return drawdown_pct(np.append(capital, finite(frame["equity"])))[1:]
+
+
 @dataclass(frozen=True)
 class PooledDays:
     """Profit and loss of periods of equal length; `starts` holds the first day of each, in order."""

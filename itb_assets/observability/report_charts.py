@@ -16,7 +16,7 @@ import pandas as pd
 from itb_assets.observability.plot_data import (
     Floats,
     by_hour_of_day,
-    drawdown_pct,
+    drawdown_of,
     finite,
     keep_extremes,
     pool_days,
@@ -111,7 +111,7 @@ def equity_charts(frame: pd.DataFrame, capital: float) -> tuple[Chart, Chart] | 
     equity = finite(frame["equity"])
     if not np.isfinite(equity).any():
         return None
-    down = finite(frame["drawdown"]) * 100 if "drawdown" in frame else drawdown_pct(equity)
+    down = drawdown_of(frame, capital)
     held = finite(frame["buy_and_hold"]) if "buy_and_hold" in frame else np.empty(0)
     times = _seconds(frame["timestamp"])
     across = Scale(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
@@ -124,15 +124,21 @@ def equity_charts(frame: pd.DataFrame, capital: float) -> tuple[Chart, Chart] | 
     curves.append(Curve(_line(times, equity, across, scale), "own"))
     known = equity[np.isfinite(equity)]
     words = f"Equity from {amount(known[0])} to {amount(known[-1])}"
+    return Chart(words, x_ticks, _value_ticks(scale), tuple(curves)), _drawdown_chart(times, down, across)
+
+
+def _drawdown_chart(times: Floats, down: Floats, across: Scale) -> Chart:
+    """Return the chart of a drawdown in per cent, as an area hanging from zero."""
     deepest = float(np.nanmin(down, initial=0.0))
     under = Scale(min(deepest * 1.1, -0.1), 0.0)
-    fall = _line(times, down, across, under)
-    right, left = across.place(times[np.flatnonzero(np.isfinite(down))[[-1, 0]]])
-    below = (Curve(f"{fall}L{right:.1f} 0L{left:.1f} 0Z", "under"), Curve(fall, "fall"))
-    return (
-        Chart(words, x_ticks, _value_ticks(scale), tuple(curves)),
-        Chart(f"Drawdown, at worst {number(-deepest)} %", x_ticks, _value_ticks(under, 3), below),
-    )
+    curves: tuple[Curve, ...] = ()
+    known = np.flatnonzero(np.isfinite(down))
+    if len(known):
+        fall = _line(times, down, across, under)
+        left, right = across.place(times[known[[0, -1]]])
+        curves = (Curve(f"{fall}L{right:.1f} 0L{left:.1f} 0Z", "under"), Curve(fall, "fall"))
+    words = f"Drawdown, at worst {number(-deepest)} %"
+    return Chart(words, _time_ticks(across), _value_ticks(under, 3), curves)
 
 
 def daily_chart(daily: pd.DataFrame) -> tuple[Chart, int] | None:

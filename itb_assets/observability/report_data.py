@@ -92,7 +92,8 @@ class PerformanceReport:
     `buy_and_hold`; `daily` holds `day`, `total_trades`, `win_rate`, `total_pnl`, `avg_pnl`, `max_win`,
     `max_loss`; `by_hour` holds `hour`, `trades`, `win_rate`. Each may be empty.
 
-    Raises DataContractError for a sample that may not be measured, an empty period, or more wins than trades.
+    Raises DataContractError for a sample that may not be measured, an empty period, no capital, or more wins
+    than trades.
     """
 
     market: Market
@@ -143,6 +144,8 @@ class PerformanceReport:
             problems.append(f"period {self.start} to {self.end}: expected an end after the start")
         if not 0 <= self.wins <= self.trades:
             problems.append(f"{self.wins} wins of {self.trades} trades: expected no more wins than trades")
+        if not self.capital > 0:
+            problems.append(f"capital {self.capital}: expected an amount above 0")
         if problems:
             raise DataContractError("no report of this: " + "; ".join(problems))
 

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from itb_assets.observability.report_data import PerformanceReport
-from itb_assets.observability.wording import amount, counted, number, percent, share
+from itb_assets.observability.wording import NBSP, UNKNOWN, amount, counted, number, percent, share
 
 Mood = Literal["lost", "unclear", "won", "nothing"]
 
@@ -151,5 +151,6 @@ def span(length: pd.Timedelta) -> str:
 
 
 def money(report: PerformanceReport, value: float | None, *, signed: bool = False) -> str:
-    """Write an amount with its currency."""
-    return f"{amount(value, signed=signed)} {report.quote}".rstrip()
+    """Write an amount with its currency; an unknown one has none."""
+    text = amount(value, signed=signed)
+    return text if text == UNKNOWN or not report.quote else f"{text}{NBSP}{report.quote}"

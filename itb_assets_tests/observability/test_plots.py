@@ -122,9 +122,10 @@ def test_no_data_gives_a_panel_that_says_so(png):
     assert painted(drawn, BLUE) == painted(drawn, VERMILION) == 0
 
 
-def test_nothing_pays_for_matplotlib_before_a_plot_is_drawn_and_pyplot_is_never_used():
+def test_nothing_pays_before_a_plot_is_drawn_or_a_report_written_and_pyplot_is_never_used():
     code = (
-        "import sys; from itb_assets.observability import plots; assert 'matplotlib' not in sys.modules\n"
+        "import sys; from itb_assets.observability import plots, report\n"
+        "assert not {'matplotlib', 'jinja2'} & set(sys.modules)\n"
         "assert plots.feature_importance(['a'], [1.0])[:4] == b'\\x89PNG'\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
