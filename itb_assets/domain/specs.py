@@ -1,4 +1,4 @@
-"""Frozen values a strategy hands to the rooms that compute: generators, algorithms, walk-forward windows.
+"""Frozen values a strategy hands to the rooms that compute: generators, algorithms, windows, paper trading.
 
 Parsing them from a file belongs to `domain.strategy`; what a generator's config means belongs to the
 room that computes it.
@@ -36,11 +36,46 @@ class AlgorithmSpec:
 
 @dataclass(frozen=True)
 class WalkForwardSpec:
-    """The last `folds` x `window_rows` rows, each window scored by a model fitted on earlier rows only."""
+    """The last `folds` x `window_rows` rows, each window scored by a model fitted on earlier rows only.
+
+    `expanding` fits on all earlier rows, `rolling` on the last `train_rows` of them; so does the final fit.
+    """
 
     folds: int = 4
     window_rows: int = 4032
     min_train_rows: int = 1000
+    mode: Literal["expanding", "rolling"] = "expanding"
+    train_rows: int | None = None
+
+
+def mode_problems(spec: WalkForwardSpec) -> tuple[str, ...]:
+    """Say what does not fit together in `mode`, `train_rows` and `min_train_rows`."""
+    if spec.mode == "expanding" and spec.train_rows is not None:
+        problem = (
+            f"train_rows is {spec.train_rows} and mode 'expanding', which trains on all earlier rows: "
+            "expected mode 'rolling', or no train_rows"
+        )
+        return (problem,)
+    if spec.mode == "rolling" and spec.train_rows is None:
+        return ("mode is 'rolling' and train_rows is missing: say how many rows every model is trained on",)
+    if spec.train_rows is not None and spec.train_rows < spec.min_train_rows:
+        problem = (
+            f"train_rows is {spec.train_rows} and min_train_rows {spec.min_train_rows}: expected at least as "
+            "many; raise train_rows or lower min_train_rows"
+        )
+        return (problem,)
+    return ()
+
+
+@dataclass(frozen=True)
+class CrossValidationSpec:
+    """Every row scored once, in `folds` blocks of time, by a model fitted before and after its block.
+
+    Around each block the label horizon is purged; `embargo_rows` more are left out after it.
+    """
+
+    folds: int = 5
+    embargo_rows: int = 12
 
 
 @dataclass(frozen=True)

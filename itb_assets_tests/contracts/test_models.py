@@ -12,7 +12,7 @@ import pytest
 from itb_assets.domain.specs import AlgorithmSpec, WalkForwardSpec
 from itb_assets.domain.training import score_rows, train_model
 from itb_assets.domain.training.estimators import ALGOS
-from itb_assets.domain.training.hyperparameters import ALGO_ALIASES
+from itb_assets.domain.training.options import ALGO_ALIASES
 from itb_assets.errors import ModelRejected
 
 FEATURES = ["first", "second", "third"]
@@ -30,12 +30,18 @@ def matrix(rows=400):
 MATRIX = matrix()
 
 
+QUICK = {
+    "nn": {"n_epochs": 30, "learning_rate": 0.02},
+    "automl": {"max_trials": 4, "inner_folds": 2, "time_budget_s": None},
+}
+
+
 def train(algo, seed=0):
     return train_model(
         MATRIX,
         features=FEATURES,
         label="up",
-        algorithm=AlgorithmSpec("any", algo),
+        algorithm=AlgorithmSpec("any", algo, train=QUICK.get(algo, {})),
         walk_forward=WalkForwardSpec(2, 50, 100),
         label_horizon=4,
         label_horizon_rows=4,

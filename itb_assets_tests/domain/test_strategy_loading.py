@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from strategy_texts import lawful, text
 
-from itb_assets.domain.specs import AlgorithmSpec, GeneratorSpec, WalkForwardSpec
+from itb_assets.domain.specs import (
+    AlgorithmSpec,
+    CrossValidationSpec,
+    GeneratorSpec,
+    TradingSpec,
+    WalkForwardSpec,
+)
 from itb_assets.domain.strategy import Strategy, load_strategy
 from itb_assets.domain.strategy.grammar import StrategyFile, UsedKeys
 from itb_assets.errors import ConfigError
@@ -102,6 +109,62 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "walk_forward.folds: expected greater",
     ),
     "walk forward key": (text(walk_forward={"fold": 4}), "unknown key 'fold'; did you mean 'folds'?"),
+    "walk forward rolls over nothing": (
+        text(walk_forward={"mode": "rolling"}),
+        "walk_forward: mode is 'rolling' and train_rows is missing: say how many rows",
+    ),
+    "walk forward expands and has a length": (
+        text(walk_forward={"train_rows": 5000}),
+        "walk_forward: train_rows is 5000 and mode 'expanding', which trains on all earlier rows",
+    ),
+    "walk forward rolls over too little": (
+        text(walk_forward={"mode": "rolling", "train_rows": 500}),
+        "walk_forward: train_rows is 500 and min_train_rows 1000: expected at least as many",
+    ),
+    "walk forward mode": (
+        text(walk_forward={"mode": "sliding"}),
+        "walk_forward.mode: expected 'expanding' or 'rolling'",
+    ),
+    "one fold": (
+        text(cross_validation={"folds": 1}),
+        "cross_validation.folds: expected greater than or equal to 2, found 1",
+    ),
+    "embargo": (
+        text(cross_validation={"embargo_rows": -1}),
+        "cross_validation.embargo_rows: expected greater than or equal to 0, found -1",
+    ),
+    "cross-validation key": (
+        text(cross_validation={"embargo_row": 12}),
+        "unknown key 'embargo_row'; did you mean 'embargo_rows'?",
+    ),
+    "paper trading key": (
+        text(paper_trading={"fees_pct": 0.1}),
+        "unknown key 'fees_pct'; did you mean 'fee_pct'?",
+    ),
+    "paper trading direction": (
+        text(paper_trading={"direction": "up"}),
+        "paper_trading.direction: expected 'long', 'short' or 'both'",
+    ),
+    "paper trading takes no profit": (
+        text(paper_trading={"take_profit_pct": 0}),
+        "paper_trading.take_profit_pct: expected greater than 0",
+    ),
+    "paper trading fee": (
+        text(paper_trading={"fee_pct": -0.04}),
+        "paper_trading.fee_pct: expected greater than or equal to 0",
+    ),
+    "paper trading fee in words": (
+        text(paper_trading={"fee_pct": "0.04"}),
+        "paper_trading.fee_pct: expected a valid number, found text",
+    ),
+    "paper trading holds nothing": (
+        text(paper_trading={"max_positions": 0}),
+        "paper_trading.max_positions: expected greater than or equal to 1, found 0",
+    ),
+    "paper trading of a signal nobody makes": (
+        text(paper_trading={"buy": "buys"}),
+        "paper_trading.buy: no signal_sets entry makes 'buys'; did you mean 'buy'?",
+    ),
     "freq": (text(freq="7 minutes"), "freq: expected a freq such as 5m or 5min"),
     "placeholder": (text(data_folder="./DATA_{symbl}"), "placeholder {symbl} is unknown"),
     "entry key": (
@@ -228,6 +291,29 @@ def test_the_extension_keys_are_read() -> None:
     strategy = load(text(dialect="legacy", walk_forward={"folds": 2, "window_rows": 100}))
     assert strategy.dialect == "legacy"
     assert strategy.walk_forward == WalkForwardSpec(2, 100, 1000)
+    rolling = load(text(walk_forward={"mode": "rolling", "train_rows": 5000}))
+    assert rolling.walk_forward == WalkForwardSpec(mode="rolling", train_rows=5000)
+
+
+def test_cross_validation_is_asked_for_or_not() -> None:
+    assert load(text()).cross_validation is None
+    assert load(text(cross_validation=None)).cross_validation is None
+    assert load(text(cross_validation={})).cross_validation == CrossValidationSpec(5, 12)
+    strategy = load(text(cross_validation={"folds": 3, "embargo_rows": 0}))
+    assert strategy.cross_validation == CrossValidationSpec(3, 0)
+    assert strategy.unused == ()
+
+
+def test_paper_trading_is_read_whole() -> None:
+    """Every field of the rule can be said; what is left out keeps its default."""
+    assert load(text()).trading == TradingSpec()
+    assert load(text(paper_trading={"take_profit_pct": None})).trading == TradingSpec()
+    said = TradingSpec(
+        "long", "buy", "sell", "score", 0.5, 0.25, 12, 0.1, 0.02, 500.0, 3, exit_on_opposite=True
+    )
+    strategy = load(text(paper_trading=asdict(said)))
+    assert strategy.trading == said
+    assert strategy.unused == ()
 
 
 @pytest.mark.parametrize("secret", ["s3cr3t-value", 314159265])

@@ -6,12 +6,19 @@ Which names fit together does not belong here (`names`); nor does what a generat
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from itb_assets.domain.markets import FREQ_MS
-from itb_assets.domain.specs import Dialect, GeneratorSpec, WalkForwardSpec
+from itb_assets.domain.specs import (
+    CrossValidationSpec,
+    Dialect,
+    GeneratorSpec,
+    TradingSpec,
+    WalkForwardSpec,
+    mode_problems,
+)
 
 _PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 _PANDAS_FREQ = re.compile(r"\d*(min|T|h|H|d|D)")
@@ -54,6 +61,8 @@ def _algorithm_name(text: str) -> str:
 Whole = Annotated[int, BeforeValidator(_whole)]
 Count = Annotated[Whole, Field(ge=0)]
 Positive = Annotated[Whole, Field(ge=1)]
+AboveZero = Annotated[float, Field(gt=0)]
+ZeroOrMore = Annotated[float, Field(ge=0)]
 Text = Annotated[str, AfterValidator(_placeholders)]
 Freq = Annotated[str, AfterValidator(_freq)]
 Label = Annotated[str, AfterValidator(_label)]
@@ -125,11 +134,53 @@ class WalkForwardEntry(_Strict):
     folds: Positive = WalkForwardSpec.folds
     window_rows: Positive = WalkForwardSpec.window_rows
     min_train_rows: Positive = WalkForwardSpec.min_train_rows
+    mode: Literal["expanding", "rolling"] = WalkForwardSpec.mode
+    train_rows: Positive | None = WalkForwardSpec.train_rows
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := mode_problems(self.spec):
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def spec(self) -> WalkForwardSpec:
         """The frozen value that training takes."""
-        return WalkForwardSpec(self.folds, self.window_rows, self.min_train_rows)
+        return WalkForwardSpec(**self.model_dump())
+
+
+class CrossValidationEntry(_Strict):
+    """The extension key `cross_validation`."""
+
+    folds: Annotated[Whole, Field(ge=2)] = CrossValidationSpec.folds
+    embargo_rows: Count = CrossValidationSpec.embargo_rows
+
+    @property
+    def spec(self) -> CrossValidationSpec:
+        """The frozen value that training takes."""
+        return CrossValidationSpec(**self.model_dump())
+
+
+class PaperTradingEntry(_Strict):
+    """The extension key `paper_trading`; what each key means is said at TradingSpec."""
+
+    direction: Literal["long", "short", "both"] = TradingSpec.direction
+    buy: str | None = TradingSpec.buy
+    sell: str | None = TradingSpec.sell
+    score: str | None = TradingSpec.score
+    take_profit_pct: AboveZero | None = TradingSpec.take_profit_pct
+    stop_loss_pct: AboveZero | None = TradingSpec.stop_loss_pct
+    time_limit_rows: Positive | None = TradingSpec.time_limit_rows
+    fee_pct: ZeroOrMore = TradingSpec.fee_pct
+    slippage_pct: ZeroOrMore = TradingSpec.slippage_pct
+    notional: AboveZero = TradingSpec.notional
+    max_positions: Positive = TradingSpec.max_positions
+    exit_on_opposite: bool = TradingSpec.exit_on_opposite
+
+    @property
+    def spec(self) -> TradingSpec:
+        """The frozen value that paper trading takes."""
+        return TradingSpec(**self.model_dump())
 
 
 class UsedKeys(_Strict):
@@ -138,6 +189,8 @@ class UsedKeys(_Strict):
     description: str = ""
     dialect: Dialect = "causal"
     walk_forward: WalkForwardEntry = WalkForwardEntry()
+    cross_validation: CrossValidationEntry | None = None
+    paper_trading: PaperTradingEntry = PaperTradingEntry()
     label_horizon: Count = 0
     features_horizon: Count = 10
     train_length: Count | None = None

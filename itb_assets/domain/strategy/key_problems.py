@@ -14,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from itb_assets.domain.strategy.grammar import (
     AlgorithmEntry,
+    CrossValidationEntry,
     DataSource,
     GeneratorEntry,
+    PaperTradingEntry,
     StrategyFile,
     WalkForwardEntry,
 )
@@ -34,10 +36,12 @@ _KINDS = {
 _OWN_LISTS = ("columns", "features", "labels", "functions", "algorithms")
 _ENTRIES: Mapping[str, type[BaseModel]] = {
     "algorithms": AlgorithmEntry,
+    "cross_validation": CrossValidationEntry,
     "data_sources": DataSource,
     "feature_sets": GeneratorEntry,
     "label_sets": GeneratorEntry,
     "output_sets": GeneratorEntry,
+    "paper_trading": PaperTradingEntry,
     "signal_sets": GeneratorEntry,
     "train_feature_sets": GeneratorEntry,
     "walk_forward": WalkForwardEntry,

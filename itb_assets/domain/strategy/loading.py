@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from itb_assets.domain.specs import AlgorithmSpec, GeneratorSpec
 from itb_assets.domain.strategy.grammar import GeneratorEntry, StrategyFile, UsedKeys
 from itb_assets.domain.strategy.jsonc import JsoncDocument, Problem, scan_jsonc
-from itb_assets.domain.strategy.key_problems import key_problems, without_nulls
+from itb_assets.domain.strategy.key_problems import key_problems, suggestion, without_nulls
 from itb_assets.domain.strategy.names import name_problems
 from itb_assets.domain.strategy.strategy import Strategy
 from itb_assets.errors import ConfigError
@@ -39,7 +39,7 @@ def load_strategy(text: str, *, origin: str, variant: str) -> Strategy:
         problems = (*problems, Problem(document.place(()), "expected an object of keys, { ... }"))
     elif document is not None:
         problems = tuple(sorted({*problems, *key_problems(document), *name_problems(document)}))
-        problems = problems or tuple(_plan_problems(document))
+        problems = problems or (*_plan_problems(document), *_trading_problems(document))
     if document is None or problems:
         raise ConfigError(map(str, problems), origin=origin)
     return _strategy(document, text=text, origin=origin, variant=variant)
@@ -60,6 +60,19 @@ def _plan_problems(document: JsoncDocument) -> Iterator[Problem]:
             compile_plan()
         except ConfigError as error:
             yield from (Problem(document.place((key,)), text) for text in error.problems)
+
+
+def _trading_problems(document: JsoncDocument) -> Iterator[Problem]:
+    """Yield columns that paper trading names and no signal set makes."""
+    from itb_assets.domain import signals  # noqa: PLC0415 - as above
+
+    read = _read(document)
+    made = [name for spec in _specs(read.signal_sets) for name in signals.output_names(spec)]
+    for key in ("buy", "sell", "score"):
+        name = getattr(read.paper_trading, key)
+        if name is not None and name not in made:
+            text = f"paper_trading.{key}: no signal_sets entry makes {name!r}{suggestion(name, made)}"
+            yield Problem(document.place(("paper_trading", key)), text)
 
 
 def _strategy(document: JsoncDocument, *, text: str, origin: str, variant: str) -> Strategy:
@@ -83,6 +96,8 @@ def _strategy(document: JsoncDocument, *, text: str, origin: str, variant: str) 
         features_horizon=read.features_horizon,
         train_length=read.train_length or None,
         walk_forward=read.walk_forward.spec,
+        cross_validation=read.cross_validation.spec if read.cross_validation else None,
+        trading=read.paper_trading.spec,
         unused=tuple(
             f"{place} {path[0]}"
             for path, place in document.key_places.items()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from itb_assets.domain.specs import AlgorithmSpec, Dialect, GeneratorSpec, WalkForwardSpec
+from itb_assets.domain.specs import (
+    AlgorithmSpec,
+    CrossValidationSpec,
+    Dialect,
+    GeneratorSpec,
+    TradingSpec,
+    WalkForwardSpec,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,10 @@ class Strategy:
     train_length: int | None
     """Most rows a model is trained on; None means all."""
     walk_forward: WalkForwardSpec
+    cross_validation: CrossValidationSpec | None = None
+    """Asks for k-fold evidence beside the walk-forward one."""
+    trading: TradingSpec = field(default_factory=TradingSpec)
+    """How signals become positions on paper."""
     unused: tuple[str, ...] = ()
     """Keys that were accepted and have no effect here, each as `line:column key`."""
 

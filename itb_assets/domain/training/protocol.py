@@ -5,8 +5,10 @@ The algorithms themselves belong to their own modules; choosing one belongs to `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +45,27 @@ class FittedModel(Protocol):
 
     def feature_importance(self) -> Floats:
         """Return one number at or above 0 a feature, in the order of the columns."""
+
+
+@runtime_checkable
+class SearchedModel(Protocol):
+    """A fitted model that was chosen among others."""
+
+    @property
+    def leaderboard(self) -> tuple[dict[str, Any], ...]:
+        """Return what was tried, the best first: plain data, one entry a trial."""
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What an estimator must know of the training it is part of.
+
+    `purge_rows` keeps rows apart whose labels overlap, for estimators that hold rows back inside a fit;
+    `n_fits` is how many fits of one label share a budget.
+    """
+
+    purge_rows: int = 1
+    n_fits: int = 1
 
 
 class Estimator(Protocol):
@@ -106,3 +129,24 @@ def payload_field(payload: Mapping[str, Any], name: str, kind: type) -> Any:  # 
             f"model payload field {name!r} holds {found}: expected {kind.__name__}; train again"
         )
     return value
+
+
+def payload_floats(payload: Mapping[str, Any], name: str, *, ndim: int) -> Floats:
+    """Return a (nested) list of finite floats as an array; ModelRejected if it is anything else."""
+    values = payload_field(payload, name, list)
+    if not _are_floats(values, ndim):
+        raise ModelRejected(
+            f"model payload field {name!r} holds values that are not finite floats: train again"
+        )
+    try:
+        return np.array(values, dtype=np.float64)
+    except ValueError as error:
+        raise ModelRejected(
+            f"model payload field {name!r} has rows of different lengths: train again"
+        ) from error
+
+
+def _are_floats(values: object, ndim: int) -> bool:
+    if ndim == 0:
+        return isinstance(values, float) and math.isfinite(values)
+    return isinstance(values, list) and all(_are_floats(value, ndim - 1) for value in values)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from itb_assets.domain.specs import AlgorithmSpec, WalkForwardSpec
+from itb_assets.domain.specs import AlgorithmSpec, CrossValidationSpec, WalkForwardSpec
 from itb_assets.domain.training.metrics import CalibrationBin, Metrics
 
 
@@ -20,6 +20,7 @@ class TrainingSpec:
 
     `label_horizon` is the strategy's own statement, `label_horizon_rows` what its labels really read, both in
     rows; `train_length` limits the rows of every fit, None or 0 for all; the order of `features` stays.
+    `cross_validation` asks for k-fold evidence beside the walk-forward one.
     """
 
     features: tuple[str, ...]
@@ -29,6 +30,7 @@ class TrainingSpec:
     label_horizon_rows: int
     train_length: int | None = None
     seed: int = 0
+    cross_validation: CrossValidationSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,43 @@ class FoldResult:
 
 
 @dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Evidence of purged, embargoed k-fold; a fold's `train_start` and `train_end` span both its sides.
+
+    `metrics` pools all rows, each judged at the threshold of the other folds. `auc_spread` is the standard
+    deviation of the folds' AUC. `scores` is laid out as TrainedModel's.
+    """
+
+    folds: tuple[FoldResult, ...]
+    purge_rows: int
+    embargo_rows: int
+    metrics: Metrics
+    auc_spread: float | None
+    scores: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything measured as plain JSON data; every number is out of sample."""
+        return {
+            "sample": "out_of_sample",
+            "overall": self.metrics.as_dict(),
+            "auc_spread": self.auc_spread,
+            "folds": [_fold_document(fold) for fold in self.folds],
+            "purge_rows": self.purge_rows,
+            "embargo_rows": self.embargo_rows,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
     """A model for live use, with the walk-forward evidence of what it is worth.
 
     `payload` is plain data. `train_start` and `train_end` bound the final fit, half-open. `metrics` pools all
     out-of-sample rows. `signal_threshold` is the score the top 5 % of them reach. `scores` holds `timestamp`,
     `score`, `fold` and `outcome` (the label, NA where unknown): out-of-sample rows by construction. `notes`
-    is what a person should know of the fits.
+    is what a person should know of the fits. `leaderboard` lists what the final fit's search tried, the best
+    first: rank, trial, algo, params, metric, value, windows, state, seconds; None where nothing was searched.
     """
 
     label: str
@@ -73,6 +105,8 @@ class TrainedModel:
     importance: dict[str, float]
     scores: pd.DataFrame
     notes: tuple[str, ...] = ()
+    leaderboard: tuple[dict[str, Any], ...] | None = None
+    cross_validation: CrossValidation | None = None
 
     @property
     def score_name(self) -> str:
@@ -91,6 +125,8 @@ class TrainedModel:
             "calibration": [asdict(part) for part in self.calibration],
             "feature_importance": dict(self.importance),
             "notes": list(self.notes),
+            "leaderboard": None if self.leaderboard is None else [dict(row) for row in self.leaderboard],
+            "cross_validation": None if self.cross_validation is None else self.cross_validation.as_dict(),
         }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from itb_assets.domain.specs import WalkForwardSpec
+from itb_assets.domain.specs import WalkForwardSpec, mode_problems
 from itb_assets.errors import ConfigError, DataContractError
 
 MIN_WINDOW_ROWS = 50
@@ -47,12 +47,13 @@ def walk_forward_windows(
 ) -> tuple[Window, ...]:
     """Cut the last `spec.folds` windows off `n_rows` usable rows, oldest first.
 
-    Each model trains on all rows that end `purge_rows` before its window, at most the last `train_length`.
-    With too few rows for `spec.window_rows`, all windows shrink alike until the oldest model keeps
-    `spec.min_train_rows`; DataContractError if they would fall under MIN_WINDOW_ROWS (or under
-    `spec.window_rows`, if that is smaller).
+    Each model trains on all rows that end `purge_rows` before its window, at most the last `train_length`
+    and, in `rolling` mode, the last `spec.train_rows`. With too few rows for `spec.window_rows`, all windows
+    shrink alike until the oldest model keeps `spec.min_train_rows`; DataContractError if they would fall
+    under MIN_WINDOW_ROWS (or under `spec.window_rows`, if that is smaller).
     """
     _check_spec(spec, purge_rows, train_length)
+    longest = train_limit(spec, train_length)
     reserved = purge_rows + spec.min_train_rows
     window_rows = min(spec.window_rows, (n_rows - reserved) // spec.folds)
     least = min(spec.window_rows, MIN_WINDOW_ROWS)
@@ -68,9 +69,15 @@ def walk_forward_windows(
     for fold in range(spec.folds):
         start = first + fold * window_rows
         train_end = start - purge_rows
-        train_start = max(0, train_end - train_length) if train_length else 0
+        train_start = max(0, train_end - longest) if longest else 0
         windows.append(Window(fold, train_start, train_end, start, start + window_rows))
     return tuple(windows)
+
+
+def train_limit(spec: WalkForwardSpec, train_length: int | None) -> int | None:
+    """Return the most rows any fit takes, the final one too: the shorter of the two limits, None for all."""
+    limits = [rows for rows in (spec.train_rows if spec.mode == "rolling" else None, train_length) if rows]
+    return min(limits, default=None)
 
 
 def _check_spec(spec: WalkForwardSpec, purge_rows: int, train_length: int | None) -> None:
@@ -83,5 +90,6 @@ def _check_spec(spec: WalkForwardSpec, purge_rows: int, train_length: int | None
     problems = [f"{name} is {value}: expected at least 1" for name, value in found.items() if value < 1]
     if train_length is not None and train_length < 0:
         problems.append(f"train_length is {train_length}: expected at least 1, or null for no limit")
+    problems += [f"walk_forward: {problem}" for problem in mode_problems(spec)]
     if problems:
         raise ConfigError(problems)

@@ -12,7 +12,10 @@ FEATURES = ("calm", "swing", "noise")
 SMALL = WalkForwardSpec(folds=3, window_rows=100, min_train_rows=200)
 LGBM = AlgorithmSpec("lgbm", "lgbm", train={"n_estimators": 15, "num_leaves": 7})
 LOGREG = AlgorithmSpec("lc", "lc", params={"is_scale": True})
-ALGORITHMS = (LGBM, LOGREG)
+SVC = AlgorithmSpec("svc", "svc", train={"C": 0.5})
+NN = AlgorithmSpec("nn", "nn", train={"layers": [4], "learning_rate": 0.02, "tol": 1e-3})
+AUTOML = AlgorithmSpec("automl", "automl", train={"max_trials": 4, "inner_folds": 2, "time_budget_s": None})
+ALGORITHMS = (LGBM, LOGREG, SVC, NN, AUTOML)
 
 
 def make_matrix(rows: int = 1200, *, seed: int = 1, horizon: int = 4) -> pd.DataFrame:

@@ -9,12 +9,8 @@ import pytest
 
 from itb_assets.domain.specs import AlgorithmSpec
 from itb_assets.domain.training.estimators import ALGOS, make_estimator
-from itb_assets.domain.training.hyperparameters import (
-    OPTIONS,
-    algorithm_problems,
-    canonical_algo,
-    read_algorithm,
-)
+from itb_assets.domain.training.hyperparameters import algorithm_problems, canonical_algo, read_algorithm
+from itb_assets.domain.training.options import OPTIONS
 from itb_assets.errors import ConfigError
 
 
@@ -28,10 +24,13 @@ def test_legacy_names_are_aliases():
     assert canonical_algo("lc") == "logreg"
 
 
-@pytest.mark.parametrize("algo", ["svc", "nn", "automl", ""])
+@pytest.mark.parametrize("algo", ["xgboost", "SVC", ""])
 def test_an_unknown_algorithm_is_refused_with_the_known_ones(algo):
-    with pytest.raises(ConfigError, match=r"expected one of lgbm \(alias gb\), logreg \(alias lc\)"):
+    known = r"expected one of lgbm \(alias gb\), logreg \(alias lc\), svc, nn, automl$"
+    with pytest.raises(ConfigError, match=known):
         make_estimator(AlgorithmSpec("x", algo))
+    with pytest.raises(ConfigError, match=known):
+        canonical_algo(algo)
 
 
 def test_all_mistakes_are_listed_at_once():
@@ -117,6 +116,67 @@ def test_the_keys_of_legacy_configs_are_known(train):
     assert algorithm_problems(AlgorithmSpec("lgbm", "lgbm", train=train)) == ()
 
 
+@pytest.mark.parametrize(
+    ("algo", "params", "train"),
+    [
+        ("svc", {"is_scale": True, "length": 8760}, {"C": 1.0}),
+        ("svc", {"is_scale": True, "length": 0}, {"C": 1.0, "gamma": 0.005, "probability": True}),
+        ("svc", {}, {"kernel": "rbf", "gamma": "scale"}),
+        ("nn", {"layers": [29]}, {"learning_rate": 0.001, "n_epochs": 15, "bs": 1024}),
+        ("nn", {"layers": 29}, {}),
+    ],
+)
+def test_the_keys_of_the_legacy_bots_svc_and_nn_are_known(algo, params, train):
+    assert algorithm_problems(AlgorithmSpec("a", algo, params, train)) == ()
+
+
+def test_legacy_keys_of_a_network_mean_scikit_learns():
+    legacy = AlgorithmSpec("a", "nn", {"layers": [8, 4]}, {"learning_rate": 0.01, "n_epochs": 7, "bs": 64})
+    _, train, params = read_algorithm(legacy)
+    meant = {"hidden_layer_sizes": [8, 4], "learning_rate_init": 0.01, "max_iter": 7, "batch_size": 64}
+    assert {key: train[key] for key in meant} == meant
+    assert "layers" not in params
+    twice = AlgorithmSpec("a", "nn", {"layers": [8]}, {"hidden_layer_sizes": [8]})
+    assert "are the same setting: keep one" in algorithm_problems(twice)[0]
+
+
+@pytest.mark.parametrize(
+    ("algo", "train", "told"),
+    [
+        ("svc", {"gamma": "small"}, "a number at least 1e-12, or 'scale', 'auto'"),
+        ("svc", {"gamma": 0}, "a number at least 1e-12, or 'scale', 'auto'"),
+        ("nn", {"layers": []}, "a list of whole numbers, each at least 1 and at most 100000"),
+        ("nn", {"layers": [4, 0.5]}, "a list of whole numbers, each at least 1"),
+        ("nn", {"learning_rate": "adaptive"}, "a number at least 1e-12"),
+        ("automl", {"family": []}, "a list of some of 'lgbm', 'extra_trees', 'logreg', 'nn'"),
+        ("automl", {"family": ["lgbm", "lgbm"]}, "a list of some of"),
+        ("automl", {"family": "lgbm"}, "a list of some of"),
+        ("automl", {"metric": "accuracy"}, "one of 'auc', 'average_precision', 'log_loss', 'brier'"),
+        ("automl", {"time_budget_s": 0}, "a number at least 1e-12, or null"),
+        ("automl", {"max_trials": None}, "a whole number at least 1"),
+    ],
+)
+def test_each_option_says_what_it_takes(algo, train, told):
+    (problem,) = algorithm_problems(AlgorithmSpec("a", algo, train=train))
+    assert f"expected {told}" in problem
+
+
+def test_a_search_without_a_time_limit_can_be_asked_for():
+    for said, meant in ((None, None), (60, 60.0)):
+        _, train, _ = read_algorithm(AlgorithmSpec("a", "automl", train={"time_budget_s": said}))
+        assert train["time_budget_s"] == meant
+
+
+def test_a_missing_extra_is_an_error_that_names_it(monkeypatch):
+    """Neither checking a strategy nor training goes on; serving a model that was found needs no extra."""
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    spec = AlgorithmSpec("a", "automl")
+    assert [p for p in algorithm_problems(spec) if "pip install 'itb_assets[automl]'" in p]
+    with pytest.raises(ConfigError, match="needs the extra `automl`, which is not installed"):
+        make_estimator(spec)
+    assert algorithm_problems(AlgorithmSpec("a", "lgbm")) == ()
+
+
 def test_an_alias_means_its_key():
     _, train, params = read_algorithm(AlgorithmSpec("a", "gb", train={"num_boost_round": 7.0, "eta": 1}))
     assert train["n_estimators"] == 7
@@ -146,7 +206,8 @@ def test_what_lightgbm_is_handed():
 
 
 def test_a_seed_in_the_strategy_wins():
-    for algo, key in (("lgbm", "seed"), ("lc", "random_state")):
+    keys = {"lgbm": "seed", "lc": "random_state", "nn": "random_state", "automl": "random_state"}
+    for algo, key in keys.items():
         spec = AlgorithmSpec("a", algo, train={"random_state": 42})
         assert make_estimator(spec).hyperparameters(5)[key] == 42
 
@@ -154,7 +215,22 @@ def test_a_seed_in_the_strategy_wins():
 def test_checking_a_strategy_imports_no_learning_library():
     """`itb strategies check` stays quick."""
     code = (
-        "import sys, itb_assets.domain.training.hyperparameters\n"
-        "assert not {'lightgbm', 'sklearn', 'scipy', 'pandas'} & set(sys.modules), sorted(sys.modules)"
+        "import sys\n"
+        "from itb_assets.domain.specs import AlgorithmSpec\n"
+        "from itb_assets.domain.training.hyperparameters import algorithm_problems\n"
+        "assert algorithm_problems(AlgorithmSpec('a', 'automl')) == ()\n"
+        "heavy = {'lightgbm', 'sklearn', 'scipy', 'pandas', 'optuna'}\n"
+        "assert not heavy & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_training_another_algorithm_imports_no_optuna():
+    code = (
+        "import sys\n"
+        "from itb_assets.domain.specs import AlgorithmSpec\n"
+        "from itb_assets.domain.training.estimators import make_estimator\n"
+        "make_estimator(AlgorithmSpec('a', 'lgbm')), make_estimator(AlgorithmSpec('a', 'automl'))\n"
+        "assert 'optuna' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
