@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference_simulator import reference_trades
 from trading_making import MARKET, make_data, make_signals, random_market, rule, time_of
@@ -115,6 +115,17 @@ def test_going_on_after_a_change_gives_what_one_run_gives(market, other, rule, s
     data, signals = frames([*market[:at], *changed[at:]])
     fresh = step((signals, data), rule, first, time_of(at))
     assert_same(fresh, simulate(signals, data, rule, MARKET).trades)
+
+
+@settings(max_examples=120)
+@given(MARKETS, RULES, st.integers(0, 40))
+def test_going_on_at_any_time_minds_the_positions_held_then(market, rule, row):
+    data, signals = frames(market)
+    whole = simulate(signals, data, rule, MARKET).trades
+    earlier = whole["timestamp"] < time_of(row)
+    assume((whole["status"][earlier] == "CLOSED").all())
+    fresh = simulate(signals, data, rule, MARKET, since=time_of(row), earlier=whole).trades
+    assert_same(fresh, whole[~earlier].reset_index(drop=True))
 
 
 def step(known, rule, stored, added_from):
