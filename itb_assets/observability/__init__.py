@@ -1,4 +1,4 @@
-"""What people see: logs and plots.
+"""What people see: logs, plots and the performance report.
 
 Nothing here computes what it shows, or knows Dagster.
 """

@@ -51,7 +51,7 @@ _ROW_NAME = 40  # letters that fit left of the field
 _VERDICT_LOOKS = {
     "ok": (BLUE, "o"),
     "warning": (ORANGE, "^"),
-    "alarm": (VERMILION, "X"),
+    "error": (VERMILION, "X"),
     "insufficient data": (GREY, "."),
 }
 
@@ -90,29 +90,34 @@ def model_comparison(models: pd.DataFrame, *, title: str, top: int = _MOST_ROWS)
 def search_leaderboard(
     candidates: pd.DataFrame, *, title: str, metric: str = "AUC, out of sample", top: int = _MOST_ROWS
 ) -> bytes:
-    """Draw the best candidates of a search for a model by their score, the highest first.
+    """Draw the candidates of a search for a model by their score, in the order given: the best first.
 
-    `candidates` holds `name` and `score` (higher is better), and may hold `seconds` it took to fit each.
-    Candidates that could not be scored are counted, not drawn.
+    `candidates` holds `name` and `score`, and may hold `seconds` it took to judge each, and `state`: one that
+    is not `complete` was given up early and is drawn hollow. Candidates without a score are counted only.
     """
     known = candidates[np.isfinite(finite(candidates["score"]))]
     if known.empty:
         return no_data(title, "the search scored no candidate")
-    shown = known.sort_values("score", ascending=False, kind="stable").head(top)
+    shown = known.head(top)
     failed = len(candidates) - len(known)
     note = _how_many(len(shown), len(known), "candidate") + (f", {failed:,} failed" if failed else "")
     figure = new_figure(title, note=note)
     axes = figure.add_axes(_FIELD)
     scores, at = finite(shown["score"]), np.arange(len(shown))
     _room(axes, scores, 0.002)
-    axes.plot(scores, at, "o", color=BLUE, markersize=6, zorder=3)
+    whole = (
+        (shown["state"] == "complete").to_numpy() if "state" in shown else np.ones(len(shown), dtype=np.bool_)
+    )
+    for rows, face in ((whole, BLUE), (~whole, "white")):
+        axes.plot(scores[rows], at[rows], "o", color=BLUE, markerfacecolor=face, markersize=6, zorder=3)
     axes.plot(scores[:1], at[:1], "o", color=VERMILION, markersize=9, zorder=4)
     ends = [number(score, 4) for score in scores]
     if "seconds" in shown:
         ends = [
             f"{end}  {number(took, 1)} s" for end, took in zip(ends, finite(shown["seconds"]), strict=True)
         ]
-    dress(axes, xlabel=shorten(metric, 60), grid="both")
+    early = "" if whole.all() else "; hollow: given up early"
+    dress(axes, xlabel=f"{shorten(metric, 60)}{early}", grid="both")
     _rows(axes, list(shown["name"]), ends)
     return to_png(figure)
 
@@ -121,7 +126,7 @@ def drift_history(history: pd.DataFrame, *, title: str, measure: str = "value") 
     """Draw a measure of drift against its threshold, each evaluation in the colour of its verdict.
 
     `history` holds `timestamp`, `value`, `threshold` (either may be unknown) and `verdict`: `ok`, `warning`,
-    `alarm` or `insufficient data`; another one is drawn in ink. Evaluations without a value are counted.
+    `error` or `insufficient data`; another one is drawn in ink. Evaluations without a value are counted.
     """
     ordered = history.sort_values("timestamp", kind="stable")
     value, threshold = finite(ordered["value"]), finite(ordered["threshold"])

@@ -110,7 +110,8 @@ def rule_sentences(rule: TradingRule, report: PerformanceReport) -> tuple[str, .
         *opposite,
         (
             "When one candle reaches both, the stop loss counts. "
-            "An open beyond the stop loss is filled at that open, not at the better price."
+            "The take profit counts once the price has gone beyond it and never fills better than its price; "
+            "an open beyond the stop loss fills at that open."
         ),
         (
             f"At most {together} at a time, each of {money(report, rule.notional)}; "

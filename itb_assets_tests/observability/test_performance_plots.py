@@ -82,7 +82,7 @@ def models(rows: int) -> pd.DataFrame:
 def drift(rows: int, *, freq: str = "D") -> pd.DataFrame:
     value = np.linspace(-1, 3, rows)
     verdict = np.select(
-        [value > 1.5, value > 1, value < -0.8], ["alarm", "warning", "insufficient data"], "ok"
+        [value > 1.5, value > 1, value < -0.8], ["error", "warning", "insufficient data"], "ok"
     )
     times = pd.date_range("2024-09-01", periods=rows, freq=freq, tz="UTC")
     return pd.DataFrame({"timestamp": times, "value": value, "threshold": 1.5, "verdict": verdict})
@@ -92,7 +92,7 @@ def candidates(rows: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": [f"lgbm leaves={k}" for k in range(rows)],
-            "score": np.linspace(0.7, 0.75, rows),
+            "score": np.linspace(0.75, 0.7, rows),
             "seconds": np.linspace(0.5, 9, rows),
         }
     )
@@ -190,7 +190,7 @@ HUGE = {
                 "timestamp": frame["timestamp"],
                 "value": frame["equity"],
                 "threshold": frame["buy_and_hold"],
-                "verdict": np.where(frame["equity"] > 1000, "alarm", "ok"),
+                "verdict": np.where(frame["equity"] > 1000, "error", "ok"),
             }
         ),
         title="t",
@@ -223,6 +223,18 @@ def test_verdicts_have_colours_and_models_are_judged_by_their_interval():
     full = model_comparison(models(9).assign(promoted=True), title="t")
     hollow = model_comparison(models(9).assign(promoted=[False] * 8 + [None]), title="t")
     assert painted(full, BLUE) > painted(hollow, BLUE)
+
+
+def test_candidates_keep_their_order_and_those_given_up_are_hollow():
+    """Of a loss the lowest is best, so a leaderboard is drawn as it was ranked."""
+    ranked = candidates(9).assign(score=np.linspace(0.3, 0.6, 9))
+    picture = pixels(search_leaderboard(ranked, title="t"))
+    _, across = np.nonzero(np.abs(picture - VERMILION).max(axis=2) < 24)
+    assert across.max() < 450, "the best one is the first, here on the left"
+    pruned = ranked.assign(state=["complete"] + ["pruned"] * 8)
+    assert painted(search_leaderboard(pruned, title="t"), BLUE) < painted(
+        search_leaderboard(ranked.assign(state="complete"), title="t"), BLUE
+    )
 
 
 def test_drawdown_is_under_the_highest_so_far():
