@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -86,18 +86,18 @@ class ExportRows:
         taken = _glued_values(fields, price) if self._header.glued else _plain_values(fields, price)
         if fields.problems:
             raise ValueError("; ".join(fields.problems))
+        content = _content_id(time, price, taken)
         fill = Fill(
             source=FillSource.BINANCE_SPOT,
             account=self._account,
-            trade_id="?",
+            trade_id=f"{content}-{self._seen[content] + 1}",
             time=time,
             price=price,
             raw_data=json.dumps(values),
             **taken,
         )
-        said = _content_id(fill)
-        self._seen[said] += 1
-        return replace(fill, trade_id=f"{said}-{self._seen[said]}")
+        self._seen[content] += 1
+        return fill
 
     def _time(self, value: str) -> datetime:
         if not _TIME.fullmatch(value):
@@ -215,14 +215,12 @@ def _check_amount(fields: Fields, name: str, found: Decimal, expected: Decimal) 
         )
 
 
-def _content_id(fill: Fill) -> str:
-    said: Mapping[str, str] = {
-        "time": fill.time.isoformat(),
-        "symbol": fill.symbol,
-        "side": fill.side.value,
-        "price": plain_text(fill.price),
-        "quantity": plain_text(fill.quantity),
-        "fee": plain_text(fill.fee),
-        "fee_asset": fill.fee_asset if fill.fee else "",
-    }
-    return "row-" + hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_ID_HEX]
+def _content_id(time: datetime, price: Decimal, taken: Mapping[str, Any]) -> str:
+    said = (
+        time.isoformat(),
+        taken["symbol"],
+        taken["side"].value,
+        *(plain_text(value) for value in (price, taken["quantity"], taken["fee"])),
+        taken["fee_asset"] if taken["fee"] else "",
+    )
+    return "row-" + hashlib.sha256("|".join(said).encode()).hexdigest()[:_ID_HEX]
