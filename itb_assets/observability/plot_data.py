@@ -189,6 +189,7 @@ def histogram_around_zero(values: Floats) -> tuple[NDArray[np.int64], Floats]:
     width = (high - low) / min(_HISTOGRAM_BARS, 8 + len(values)) or 0.1
     first, last = math.floor(low / width), math.floor(high / width) + 1
     edges = np.arange(first, last + 1, dtype=np.float64) * width
+    edges[0] = min(edges[0], low)  # rounding must not leave the lowest outside
     return np.histogram(values, edges)[0].astype(np.int64), edges
 
 
