@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from itb_assets.storage.atomic import ensure_folder, sync_file, sync_folder
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+_NO_LINKS = {*_UNSUPPORTED, errno.EPERM, errno.EACCES, errno.EXDEV, errno.EMLINK}
+_STRAY = re.compile(r"\.(?:tmp|old)-(.+)-\d+-[0-9a-f]+")
 
 
 @contextmanager
@@ -39,7 +41,40 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         sync_folder(folder.parent)
     finally:
         with suppress(FileNotFoundError):
-            shutil.rmtree(temporary)
+            _remove(temporary)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that its name is gone at once, with all that is in it or with none of it."""
+    temporary = _sibling(folder, "tmp")
+    folder.rename(temporary)
+    sync_folder(folder.parent)
+    _remove(temporary)
+
+
+def link_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Give files of one folder a second name in another; copy them where the filesystem has no links.
+
+    Only ordinary files are taken; what else bears one of the names is left out.
+    """
+    for name in names:
+        file, link = source / name, target / name
+        if not file.is_file() or file.is_symlink():
+            continue
+        try:
+            os.link(file, link, follow_symlinks=False)
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(file, link, follow_symlinks=False)
+
+
+def recover_folders(parent: Path) -> None:
+    """Finish or undo what killed writers left of any folder in `parent`, as `recover_folder` does."""
+    if parent.is_dir():
+        strays = (_STRAY.fullmatch(entry.name) for entry in parent.iterdir())
+        for name in {stray[1] for stray in strays if stray}:
+            recover_folder(parent / name)
 
 
 def recover_folder(folder: Path) -> None:
@@ -48,11 +83,11 @@ def recover_folder(folder: Path) -> None:
         return
     for old in _siblings(folder, "old"):
         if folder.exists():
-            shutil.rmtree(old)
+            _remove(old)
         else:
             old.rename(folder)
     for stray in _siblings(folder, "tmp"):
-        shutil.rmtree(stray)
+        _remove(stray)
 
 
 def current_folder(folder: Path) -> Path:
@@ -63,14 +98,14 @@ def current_folder(folder: Path) -> Path:
 
 
 def _take_name(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
+    if not os.path.lexists(folder):
         temporary.rename(folder)
     elif not _exchange(temporary, folder):
         old = _sibling(folder, "old")
         folder.rename(old)
         temporary.rename(folder)
         sync_folder(folder.parent)
-        shutil.rmtree(old)
+        _remove(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -86,6 +121,14 @@ def _exchange(one: Path, other: Path) -> bool:
     if code in _UNSUPPORTED:
         return False
     raise OSError(code, os.strerror(code), str(other))
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder with what is in it, or whatever else somebody put in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _sibling(folder: Path, kind: str) -> Path:

@@ -18,10 +18,17 @@ MODEL_FILE = "model.pkl"
 METADATA_FILE = "metadata.json"
 METRICS_FILE = "metrics.json"
 SCORES_FILE = "scores.parquet"
+MODEL_FILES = (MODEL_FILE, METADATA_FILE, METRICS_FILE, SCORES_FILE)
+EVENTS_FILE = "events.jsonl"
+NEXT_EVENT_FILE = "event.next.json"
 
 VARIANT = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _ALGO = re.compile(r"[a-z][a-z0-9]{0,30}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_VERSION = re.compile(r"(?!0000)[0-9]{4}|[1-9][0-9]{4,8}")
+MAX_VERSION = 999_999_999
+"""Highest number that a version can have."""
+
 
 # The legacy bot's own folders; a variant's folder was free text in its config, so these are looked up, not
 # derived. MODELS is the default of a config that names none and is tried last for every variant.
@@ -61,6 +68,12 @@ class ModelAddress:
     def __str__(self) -> str:
         """Name the model as people read it: `BTCUSDT 5m aggressive/lgbm/high_040_4`."""
         return f"{self.market} {self.variant}/{self.algo}/{self.label}"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the metadata of a model at this address says of itself."""
+        own = {"variant": self.variant, "algo": self.algo, "label": self.label}
+        return {"symbol": self.market.symbol, "freq": self.market.freq} | own
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,32 @@ class Layout:
         """Return the folder of one model: model.pkl, metadata.json, metrics.json, scores.parquet."""
         model = ModelAddress(market, variant, algo, label)
         return self._under("models", market.symbol, market.freq, model.variant, model.algo, model.label)
+
+    def promoted_dir(self, model: ModelAddress) -> Path:
+        """Return the folder of the version that is used: what `model_dir` returns for its parts."""
+        return self.model_dir(model.market, model.variant, model.algo, model.label)
+
+    def versions_dir(self, model: ModelAddress) -> Path:
+        """Return the folder of all versions of a model; StorageError if a symbolic link is on the way."""
+        market, own = model.market, (model.variant, model.algo, ".versions", model.label)
+        path = self._under("models", market.symbol, market.freq, *own)
+        straight = self.root.resolve() / path.relative_to(self.root)
+        if path.resolve() != straight:
+            raise StorageError(
+                f"{path} leads to {path.resolve()} through a symbolic link: remove the link, versions are "
+                "kept beside their model"
+            )
+        return path
+
+    def version_dir(self, model: ModelAddress, number: int) -> Path:
+        """Return the folder of one version, with the same files as the promoted one; numbers begin at 1."""
+        return self.versions_dir(model) / _checked("version", f"{number:04d}", _VERSION)
+
+    def version_numbers(self, model: ModelAddress) -> tuple[int, ...]:
+        """Return the number of everything that bears the name of a version, ascending."""
+        folder = self.versions_dir(model)
+        entries = folder.iterdir() if folder.is_dir() else ()
+        return tuple(sorted(int(entry.name) for entry in entries if _VERSION.fullmatch(entry.name)))
 
     @property
     def cache_dir(self) -> Path:

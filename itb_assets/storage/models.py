@@ -1,16 +1,15 @@
 """Models on disk, one folder each: checked before they are unpickled, replaced as a whole.
 
-What the payload means belongs to `domain.training`; where the folder lies belongs to the layout.
+What the payload means belongs to `domain.training`, where the folder lies to the layout, which of several
+versions is used to the registry.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import io
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import polars as pl
 
 from itb_assets.errors import ModelNotFound, ModelRejected
 from itb_assets.storage.atomic import storage_errors
-from itb_assets.storage.dtypes import dtypes_of, to_pandas, to_polars
+from itb_assets.storage.dtypes import dtypes_of, to_pandas
 from itb_assets.storage.folders import current_folder, replaced_folder
 from itb_assets.storage.layout import (
     METADATA_FILE,
@@ -29,32 +28,45 @@ from itb_assets.storage.layout import (
     Layout,
     ModelAddress,
 )
+from itb_assets.storage.model_files import (
+    SIGNATURE,
+    check_signature,
+    checked_file,
+    from_json,
+    read_file,
+    signature_of,
+    to_json,
+    to_parquet,
+)
 from itb_assets.storage.safe_pickle import dump_plain, load_plain
 
-MAX_BYTES = 512 * 1024 * 1024
-"""Largest model.pkl that is read: a LightGBM of 10,000 trees is a tenth of it."""
+READ_ATTEMPTS = 5
+"""How often a reader begins again because a writer replaced what it was reading."""
 
 _SCORES_DTYPES = "scores_columns"
 _DIGESTS = "sha256"
-_ATTEMPTS = 5
-_SIGNATURE = "signature"
+_FEATURES = "features"
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model as it was saved: what it is, how well it did out of sample, and its plain data."""
+    """A model as it was saved: what it is, how well it did out of sample, and its plain data.
+
+    All of it is one save: a model promoted later changes nothing here, nor in `scores`.
+    """
 
     metadata: Mapping[str, Any]
     metrics: Mapping[str, Any]
     payload: Any
     folder: Path
+    scores_content: bytes | None = field(default=None, repr=False)
 
     def scores(self) -> pd.DataFrame:
         """Return the out-of-sample scores saved with it; raise ModelRejected if there are none."""
-        if SCORES_FILE not in self.metadata[_DIGESTS]:
+        if self.scores_content is None:
             raise ModelRejected(f"{self.folder} was saved without scores: train the model again")
-        content = _checked_bytes(self.folder / SCORES_FILE, self.metadata[_DIGESTS][SCORES_FILE])
-        return to_pandas(pl.read_parquet(content), self.metadata[_SCORES_DTYPES])
+        return to_pandas(pl.read_parquet(self.scores_content), self.metadata[_SCORES_DTYPES])
 
 
 @dataclass(frozen=True)
@@ -75,19 +87,20 @@ class ModelStore:
         """Replace a model as a whole and return the metadata as stored, with digests and signature.
 
         `payload` is plain data; metadata and metrics are JSON; `scores` a storable frame. Raises
-        ModelRejected for a payload that is not plain, StorageFull and StorageError; the model before is then
-        still there.
+        ModelRejected for a payload that is not plain or that names other features than the metadata,
+        StorageFull and StorageError; the model before is then still there.
         """
-        contents = {MODEL_FILE: dump_plain(payload), METRICS_FILE: _to_json(metrics)}
+        _check_features(metadata, payload, origin=str(folder))
+        contents = {MODEL_FILE: dump_plain(payload), METRICS_FILE: to_json(metrics)}
         stored = dict(metadata)
         if scores is not None:
             stored[_SCORES_DTYPES] = dtypes_of(scores)
-            contents[SCORES_FILE] = _parquet(scores)
+            contents[SCORES_FILE] = to_parquet(scores)
         stored[_DIGESTS] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        stored.pop(_SIGNATURE, None)
+        stored.pop(SIGNATURE, None)
         if self.signing_key is not None:
-            stored[_SIGNATURE] = _signature(stored, self.signing_key)
-        contents[METADATA_FILE] = _to_json(stored)
+            stored[SIGNATURE] = signature_of(stored, self.signing_key)
+        contents[METADATA_FILE] = to_json(stored)
         with (
             storage_errors(folder, needed=sum(map(len, contents.values()))),
             replaced_folder(folder) as temporary,
@@ -102,60 +115,73 @@ class ModelStore:
         """Load a model after its digests, signature and address were checked, before it is unpickled.
 
         `expect` names metadata that must have these values (symbol, freq, variant, algo, label). Raises
-        ModelNotFound, or ModelRejected saying what is wrong with it.
+        ModelNotFound, or ModelRejected saying what is wrong with it, features in another order included.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(READ_ATTEMPTS):
             place = current_folder(folder)
-            before = _identity(place)
+            before = identity_of(place)
             try:
                 return self._load(place, signing_key or self.signing_key, expect or {})
             except (ModelRejected, ModelNotFound):
                 # a writer may have swapped the folder between two of its files
-                if _identity(current_folder(folder)) == before:
+                if identity_of(current_folder(folder)) == before:
                     raise
         raise ModelRejected(f"{folder} changes faster than it can be read: try again")
 
-    def _load(self, folder: Path, key: bytes | None, expect: Mapping[str, str]) -> StoredModel:
-        metadata = self._metadata(folder, key)
-        wrong = [
-            f"{name} is {metadata.get(name)!r}, expected {value!r}"
-            for name, value in expect.items()
-            if metadata.get(name) != value
-        ]
-        if wrong:
-            raise ModelRejected(f"{folder} holds another model: {'; '.join(wrong)}; train it again")
-        digests = metadata[_DIGESTS]
-        metrics = _checked_bytes(folder / METRICS_FILE, digests.get(METRICS_FILE))
-        payload = _checked_bytes(folder / MODEL_FILE, digests.get(MODEL_FILE))
-        return StoredModel(
-            metadata,
-            _from_json(metrics, folder / METRICS_FILE),
-            load_plain(payload, origin=str(folder / MODEL_FILE)),
-            folder,
-        )
+    def check(self, folder: Path, *, expect: Mapping[str, str] | None = None) -> None:
+        """Check a folder that nobody replaces as `load` does, and raise as it does; nothing is unpickled."""
+        self._contents(folder, self.signing_key, expect or {})
 
     def peek(self, folder: Path) -> Mapping[str, Any] | None:
         """Return the metadata of a model without loading it, or None where there is none."""
-        place = current_folder(folder)
-        return self._metadata(place, self.signing_key) if (place / METADATA_FILE).is_file() else None
+        try:
+            return _metadata(current_folder(folder), self.signing_key)
+        except ModelNotFound:
+            return None
 
-    def _metadata(self, folder: Path, key: bytes | None) -> dict[str, Any]:
-        path = folder / METADATA_FILE
-        if not path.is_file():
-            raise ModelNotFound(f"no model at {folder}: {METADATA_FILE} is missing; train it first")
-        metadata = _from_json(path.read_bytes(), path)
-        if not isinstance(metadata.get(_DIGESTS), dict):
-            raise ModelRejected(f"{path} names no sha256 of {MODEL_FILE}: train the model again")
-        if key is not None:
-            _check_signature(metadata, key, path)
-        return metadata
+    def peek_metrics(self, folder: Path) -> Mapping[str, Any]:
+        """Return the metrics of a model without loading it; raise as `load` does."""
+        path = folder / METRICS_FILE
+        metadata = _metadata(folder, self.signing_key)
+        return from_json(checked_file(path, metadata[_DIGESTS].get(METRICS_FILE)), path)
+
+    def _load(self, folder: Path, key: bytes | None, expect: Mapping[str, str]) -> StoredModel:
+        metadata, contents = self._contents(folder, key, expect)
+        path = folder / MODEL_FILE
+        payload = load_plain(contents[MODEL_FILE], origin=str(path))
+        _check_features(metadata, payload, origin=str(path))
+        metrics = from_json(contents[METRICS_FILE], folder / METRICS_FILE)
+        return StoredModel(metadata, metrics, payload, folder, contents.get(SCORES_FILE))
+
+    def _contents(
+        self, folder: Path, key: bytes | None, expect: Mapping[str, str]
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the metadata, and every other file as bytes that have the digest it names."""
+        metadata = _metadata(folder, key)
+        check_identity(metadata, expect, origin=str(folder))
+        digests = metadata[_DIGESTS]
+        names = [METRICS_FILE, MODEL_FILE, *([SCORES_FILE] if SCORES_FILE in digests else [])]
+        return metadata, {name: checked_file(folder / name, digests.get(name)) for name in names}
 
 
-def _identity(folder: Path) -> int | None:
+def identity_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a folder or file from the one that takes its place, or None where nothing is."""
     try:
-        return folder.stat().st_ino
-    except FileNotFoundError:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def check_identity(metadata: Mapping[str, Any], expect: Mapping[str, str], *, origin: str) -> None:
+    """Raise ModelRejected naming everything that metadata says of itself and that is not as expected."""
+    wrong = [
+        f"{name} is {metadata.get(name)!r}, expected {value!r}"
+        for name, value in expect.items()
+        if metadata.get(name) != value
+    ]
+    if wrong:
+        raise ModelRejected(f"{origin} holds another model: {'; '.join(wrong)}; train it again")
 
 
 def list_models(layout: Layout) -> tuple[ModelAddress, ...]:
@@ -163,62 +189,37 @@ def list_models(layout: Layout) -> tuple[ModelAddress, ...]:
     return layout.models()
 
 
-def _check_signature(metadata: Mapping[str, Any], key: bytes, path: Path) -> None:
-    found = metadata.get(_SIGNATURE)
-    if not isinstance(found, str):
-        raise ModelRejected(
-            f"{path} is not signed, and a signing key is set: train the model again, or unset the key"
-        )
-    if not hmac.compare_digest(found.encode(), _signature(metadata, key).encode()):
-        raise ModelRejected(f"{path} carries a signature that this key did not make: train the model again")
-
-
-def _signature(metadata: Mapping[str, Any], key: bytes) -> str:
-    unsigned = {name: value for name, value in metadata.items() if name != _SIGNATURE}
-    canonical = json.dumps(unsigned, sort_keys=True, separators=(",", ":"), default=str)
-    return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()
-
-
-def _checked_bytes(path: Path, digest: str | None) -> bytes:
-    """Read a file whose digest is known; the bytes that were hashed are those that are used."""
+def _metadata(folder: Path, key: bytes | None) -> dict[str, Any]:
+    path = folder / METADATA_FILE
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelRejected(f"{path} has {size:,} bytes: expected at most {MAX_BYTES:,}")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelRejected(f"{path} is missing: train the model again") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != digest:
-        raise ModelRejected(
-            f"{path} is not the file that was saved (sha256 {found[:12]}, {METADATA_FILE} says "
-            f"{str(digest)[:12]}): it was changed or torn; train the model again"
-        )
-    return content
+        content = read_file(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelNotFound(f"no model at {folder}: {METADATA_FILE} is missing; train it first") from None
+    metadata = from_json(content, path)
+    if not isinstance(metadata.get(_DIGESTS), dict):
+        raise ModelRejected(f"{path} names no sha256 of {MODEL_FILE}: train the model again")
+    if key is not None:
+        check_signature(metadata, key, path)
+    return metadata
 
 
-def _to_json(values: Mapping[str, Any]) -> bytes:
-    try:
-        return (json.dumps(values, indent=2, allow_nan=True) + "\n").encode()
-    except (TypeError, ValueError) as error:
-        raise ModelRejected(f"metadata or metrics are not JSON: {error}") from error
+def _check_features(metadata: Mapping[str, Any], payload: object, *, origin: str) -> None:
+    """Refuse a model whose metadata and payload name different features, or the same in another order."""
+    named = metadata.get(_FEATURES)
+    own = payload.get(_FEATURES) if isinstance(payload, Mapping) else None
+    if named == own:
+        return
+    if not isinstance(named, list) or not isinstance(own, list):
+        silent = MODEL_FILE if isinstance(named, list) else METADATA_FILE
+        raise ModelRejected(f"{origin}: {silent} holds no list of features: train the model again")
+    pairs = enumerate(zip_longest(named, own, fillvalue=_NOTHING), start=1)
+    position, (theirs, ours) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+    raise ModelRejected(
+        f"{origin}: the features are in another order or are others: number {position} is {_named(theirs)} "
+        f"in {METADATA_FILE} ({len(named)} features) and {_named(ours)} in {MODEL_FILE} ({len(own)}); "
+        "scores would be wrong and nothing would say so: train the model again"
+    )
 
 
-def _from_json(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ModelRejected(
-            f"{path} is not JSON ({error}): it was changed or torn; train the model again"
-        ) from error
-    if not isinstance(values, dict):
-        raise ModelRejected(
-            f"{path} holds a {type(values).__name__}, expected an object: train the model again"
-        )
-    return values
-
-
-def _parquet(scores: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    to_polars(scores).write_parquet(buffer, compression="snappy")
-    return buffer.getvalue()
+def _named(feature: object) -> str:
+    return "missing" if feature is _NOTHING else repr(feature)

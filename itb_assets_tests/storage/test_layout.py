@@ -134,6 +134,38 @@ def test_legacy_models_are_found_where_the_old_bot_put_them(tmp_path, folder, fi
     assert layout.find_model(BTC, variant, algo, "high_040_4").path == ours
 
 
+def test_versions_lie_beside_their_model_and_are_no_models(tmp_path):
+    layout = Layout(tmp_path)
+    address = model(layout, "high_040_4")
+    assert layout.promoted_dir(address) == layout.model_dir(BTC, "aggressive", "lgbm", "high_040_4")
+    assert layout.version_numbers(address) == ()
+    below = "models/BTCUSDT/5m/aggressive/lgbm/.versions/high_040_4"
+    assert [str(layout.version_dir(address, n).relative_to(tmp_path)) for n in (1, 12_345)] == [
+        f"{below}/0001",
+        f"{below}/12345",
+    ]
+    odd = ("0000", "1", "00012", "0001x", "events.jsonl", ".tmp-0004-1-00aa", "1234567890")
+    for name in ("0010", "12345", "0002", *odd):
+        (tmp_path / below / name).mkdir(parents=True)
+        (tmp_path / below / name / "metadata.json").touch()
+    (tmp_path / below / "0003").symlink_to(tmp_path)
+    assert layout.version_numbers(address) == (2, 3, 10, 12_345)
+    assert layout.models() == (address,)
+    for number in (0, -1, 10**9):
+        with pytest.raises(InputError, match=r"version .* is not valid"):
+            layout.version_dir(address, number)
+
+
+def test_an_address_says_what_its_models_say_of_themselves(tmp_path):
+    assert model(Layout(tmp_path), "high_040_4").identity == {
+        "symbol": "BTCUSDT",
+        "freq": "5m",
+        "variant": "aggressive",
+        "algo": "lgbm",
+        "label": "high_040_4",
+    }
+
+
 def test_our_own_folders_are_no_markets(tmp_path):
     layout = Layout(tmp_path)
     own = (

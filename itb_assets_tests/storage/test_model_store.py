@@ -17,8 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ModelNotFound, ModelRejected
-from itb_assets.storage import folders
-from itb_assets.storage import models as models_module
+from itb_assets.storage import folders, model_files
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.models import ModelStore, list_models
 from itb_assets.storage.safe_pickle import dump_plain, load_plain
@@ -45,9 +44,9 @@ def folder(tmp_path):
 
 
 def save(folder, store=STORE, *, payload=PAYLOAD, **metadata):
-    return store.save(
-        folder, payload=payload, metadata=ADDRESS | metadata, metrics={"auc": 0.758}, scores=frame_of(40)
-    )
+    named = {"features": payload["features"]} if payload is PAYLOAD else {}
+    whole = ADDRESS | named | metadata
+    return store.save(folder, payload=payload, metadata=whole, metrics={"auc": 0.758}, scores=frame_of(40))
 
 
 @settings(max_examples=50, deadline=None)
@@ -160,6 +159,7 @@ def test_no_odd_pickle_is_read(folder, content):
         ("metadata.json", lambda b: b[:50], "is not JSON"),
         ("metadata.json", lambda _: b"[]", "expected an object"),
         ("metadata.json", lambda _: b"{}", "names no sha256"),
+        ("scores.parquet", lambda b: b[:-1], "not the file that was saved"),
     ],
 )
 def test_a_changed_or_torn_file_is_refused_by_name(folder, name, change, message):
@@ -179,11 +179,12 @@ def test_a_missing_file_is_named(folder, name):
         STORE.load(folder)
 
 
-def test_changed_scores_are_refused_when_they_are_read(folder):
+def test_scores_are_those_of_the_model_that_was_loaded(folder):
+    """Also when they are asked for after another model took its place."""
     save(folder)
-    (folder / "scores.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ModelRejected, match=r"scores\.parquet"):
-        STORE.load(folder).scores()
+    model = STORE.load(folder)
+    STORE.save(folder, payload={}, metadata=ADDRESS, metrics={}, scores=frame_of(7, seed=1))
+    assert_frame_equal(model.scores(), frame_of(40), check_exact=True)
 
 
 def test_a_model_of_another_address_is_refused(folder, tmp_path):
@@ -203,8 +204,9 @@ def test_a_signature_is_made_and_asked_for(folder):
     assert STORE.load(folder).payload == PAYLOAD
     with pytest.raises(ModelRejected, match="signature that this key did not make"):
         other.load(folder)
-    plant(folder, dump_plain({"planted": 1}))
-    assert STORE.load(folder).payload == {"planted": 1}
+    planted = PAYLOAD | {"model": "another"}
+    plant(folder, dump_plain(planted))
+    assert STORE.load(folder).payload == planted
     with pytest.raises(ModelRejected, match="signature"):
         key.load(folder)
     save(folder)
@@ -216,7 +218,7 @@ def test_a_signature_is_made_and_asked_for(folder):
 
 def test_a_huge_model_is_not_read(folder, monkeypatch):
     save(folder)
-    monkeypatch.setattr(models_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(model_files, "MAX_BYTES", 100)
     with pytest.raises(ModelRejected, match="expected at most 100"):
         STORE.load(folder)
 
