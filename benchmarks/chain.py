@@ -20,7 +20,6 @@ from measure import Case, Cost, Job, Meter
 from pydantic import SecretStr
 
 from itb_assets.domain.markets import Market
-from itb_assets.observability.plots import price_with_signals
 from itb_assets.orchestration.assets import all_assets
 from itb_assets.orchestration.assets.raw import OVERLAP_ROWS, KlinesConfig
 from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager
@@ -85,10 +84,9 @@ def run(job: Job, meter: Meter) -> Mapping[str, Cost]:
 
 
 def _warm_up(job: Job, meter: Meter) -> None:
-    """Have everything imported, the font cache read and a first connection made before the clock runs."""
+    """Have everything imported and a first connection made before the clock runs."""
     klines = inputs.make_klines(WARM_UP_ROWS)
     _materialize(_platform(job, "warm", klines), meter, stages=("raw", "processed", "labeled"))
-    price_with_signals(klines, klines["close"] > 0, klines["close"] < 0, title="warm")
 
 
 def _platform(job: Job, name: str, klines: pd.DataFrame) -> Platform:

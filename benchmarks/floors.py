@@ -44,20 +44,35 @@ def data(job: Job) -> Case:
 
 
 def features(job: Job) -> Case:
-    """TA-Lib's own calls for 16 features and the ratio under the 17th, which TA-Lib does not know."""
-    high, low, close = _arrays(job, "high", "low", "close")
+    """TA-Lib's own calls for 16 features and the ratio under the 17th, which TA-Lib does not know.
+
+    Each is called on either side of the outage, for no window may reach across it.
+    """
+    frame = inputs.load(job, "data")
+    high, low, close = (np.ascontiguousarray(frame[name].to_numpy()) for name in ("high", "low", "close"))
+    outage = np.flatnonzero(np.isnan(close))
+    sides = (slice(0, outage[0]), slice(outage[-1] + 1, len(close)))
+
+    def call(function: Callable[..., Floats], window: int, *columns: Floats) -> Floats:
+        out = np.empty(len(close))
+        for side in sides:
+            out[side] = function(*(column[side] for column in columns), window)
+        out[outage] = np.nan
+        return out
 
     def run() -> dict[str, Floats]:
-        out = {f"close_SMA_{window}": talib.SMA(close, window) for window in plain.SMA_WINDOWS}
+        out = {f"close_SMA_{window}": call(talib.SMA, window, close) for window in plain.SMA_WINDOWS}
         out |= {
-            f"close_LINEARREG_SLOPE_{window}": talib.LINEARREG_SLOPE(close, window)
+            f"close_LINEARREG_SLOPE_{window}": call(talib.LINEARREG_SLOPE, window, close)
             for window in plain.SLOPE_WINDOWS
         }
-        out["close_RSI_14"] = talib.RSI(close, plain.PERIOD)
-        out["high_low_close_ATR_14"] = talib.ATR(high, low, close, plain.PERIOD)
-        out |= {f"close_STDDEV_{window}": talib.STDDEV(close, window) for window in plain.STDDEV_WINDOWS}
+        out["close_RSI_14"] = call(talib.RSI, plain.PERIOD, close)
+        out["high_low_close_ATR_14"] = call(talib.ATR, plain.PERIOD, high, low, close)
+        out |= {
+            f"close_STDDEV_{window}": call(talib.STDDEV, window, close) for window in plain.STDDEV_WINDOWS
+        }
         spread = (high - low) / close * 100
-        out |= {f"spread_pct_{window}": talib.SMA(spread, window) for window in plain.SPREAD_WINDOWS}
+        out |= {f"spread_pct_{window}": call(talib.SMA, window, spread) for window in plain.SPREAD_WINDOWS}
         out["vol_regime"] = out["high_low_close_ATR_14"] / close
         return out
 

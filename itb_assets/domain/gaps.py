@@ -22,6 +22,9 @@ Reason = Literal["exchange_outage", "unknown"]
 State = Literal["open", "closed"]
 """`closed`: late klines came in where these were missing."""
 
+GAP_COLUMNS = ("timestamp", "volume", "close_time")
+"""The columns of klines that gaps are found in."""
+
 _TIMES = ("first_missing", "last_missing", "first_seen", "last_seen", "closed_at")
 
 
@@ -53,7 +56,7 @@ class Gap:
 def find_gaps(klines: pd.DataFrame, market: Market) -> tuple[Gap, ...]:
     """Return every gap between the first and the last kline, oldest first, not yet seen by any catalogue.
 
-    `klines` keeps the kline contract.
+    `klines` keeps the kline contract; of its columns only GAP_COLUMNS are needed.
     """
     times = open_times_ns(klines)
     step = market.freq_ms * NS_PER_MS

@@ -5,6 +5,7 @@ Where klines come from and where they lie do not belong here; nor does the recor
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,6 +56,11 @@ class KlineMerge:
 
 def empty_klines() -> pd.DataFrame:
     """Return klines of no rows, with every column and dtype."""
+    return _no_klines().copy()
+
+
+@functools.cache
+def _no_klines() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in KLINE_DTYPES.items()})
 
 
@@ -91,6 +97,8 @@ def merge_klines(stored: pd.DataFrame, fresh: pd.DataFrame) -> KlineMerge:
         _require_mergeable(name, frame)
     if not len(fresh):
         return KlineMerge(stored, new_rows=0, changed_rows=0, changed_from=None)
+    if not len(stored):
+        return KlineMerge(fresh, new_rows=len(fresh), changed_rows=0, changed_from=fresh["timestamp"].iloc[0])
     old, new = open_times_ns(stored), open_times_ns(fresh)
     low, high = np.searchsorted(old, new[0]), np.searchsorted(old, new[-1], side="right")
     span = stored.iloc[low:high]
@@ -238,13 +246,16 @@ def _time_breaches(frame: pd.DataFrame, market: Market) -> list[str]:
         rows = np.flatnonzero(frame["timestamp"].isna())[:_SHOWN].tolist()
         return [f"timestamp: no time in rows {rows}"]
     times = open_times_ns(frame)
-    step = np.diff(times, prepend=times[0] - 1)
+    freq_ns = market.freq_ms * NS_PER_MS
+    step = np.diff(times, prepend=times[0] - freq_ns)
+    odd = step[step != freq_ns]  # few, as a rule: the others are on the grid if the first row is
+    on_grid = times[0] % freq_ns == 0 and not (odd % freq_ns).any()
     # the difference of two instants is exact in nanoseconds; close_time is in milliseconds
     length = frame["close_time"].to_numpy() - times // NS_PER_MS
     checks = {
         "timestamp: not sorted, earlier than the row before": step < 0,
         "timestamp: duplicate": step == 0,
-        f"timestamp: not on the grid of {market.freq}": times % (market.freq_ms * NS_PER_MS) != 0,
+        f"timestamp: not on the grid of {market.freq}": np.False_ if on_grid else times % freq_ns != 0,
         f"close_time: not after the open time and before the next ({market.freq_ms} ms later)": (length <= 0)
         | (length >= market.freq_ms),
     }
@@ -259,9 +270,10 @@ def _value_breaches(frame: pd.DataFrame) -> list[str]:
         if not (np.isfinite(lowest) and np.isfinite(highest)):  # NaN spreads through min and max
             breaches.append(_breach(f"{name}: not a finite number", ~np.isfinite(values), frame))
         with np.errstate(invalid="ignore"):
-            if name in _PRICES and (bad := values <= 0).any():
+            positive, negative = lowest > 0, not lowest >= 0  # an unknown one proves nothing: look at each
+            if name in _PRICES and not positive and (bad := values <= 0).any():
                 breaches.append(_breach(f"{name}: not above zero", bad, frame))
-            elif name not in (*_PRICES, "ignore") and (bad := values < 0).any():
+            elif name not in (*_PRICES, "ignore") and negative and (bad := values < 0).any():
                 breaches.append(_breach(f"{name}: negative", bad, frame))
     opened, high, low, close = (frame[name].to_numpy() for name in _PRICES)
     with np.errstate(invalid="ignore"):

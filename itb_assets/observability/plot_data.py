@@ -19,7 +19,6 @@ Bools = NDArray[np.bool_]
 Positions = NDArray[np.intp]
 
 MAX_POINTS = 2_000
-STRIP_CELLS = 400
 _FEW_VALUES = 200
 _HISTOGRAM_BARS = 40
 _Z95 = 1.959964  # two-sided 95 % of the normal distribution
@@ -53,15 +52,6 @@ def run_starts(flags: Bools) -> Positions:
     """Return the first position of each run of True."""
     before = np.concatenate(([False], flags[:-1]))
     return np.flatnonzero(flags & ~before)
-
-
-def lanes(flags: Bools, cells: int = STRIP_CELLS) -> tuple[Positions, Floats]:
-    """Return a position in each cell of a strip that holds any True, and its share of the fullest cell."""
-    positions = np.flatnonzero(flags)
-    _, first, counts = np.unique(
-        positions * min(cells, len(flags)) // len(flags), return_index=True, return_counts=True
-    )
-    return positions[first], counts / counts.max(initial=1)
 
 
 @dataclass(frozen=True)

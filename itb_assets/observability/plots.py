@@ -15,9 +15,6 @@ from itb_assets.observability.plot_data import (
     Bools,
     Floats,
     calibrate,
-    keep_extremes,
-    lanes,
-    run_starts,
 )
 from itb_assets.observability.plot_style import (
     BLUE,
@@ -27,66 +24,16 @@ from itb_assets.observability.plot_style import (
     VERMILION,
     beside,
     dress,
-    naive,
     new_figure,
     no_data,
     shorten,
-    time_axis,
     to_png,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIDES = (("sell", VERMILION, "v", 9), ("buy", BLUE, "^", -9))
-_MANY_MARKERS = 150
 _MANY_FOLDS = 9
-
-
-def price_with_signals(
-    frame: pd.DataFrame, buy: Sequence[bool] | pd.Series, sell: Sequence[bool] | pd.Series, *, title: str
-) -> bytes:
-    """Draw `close` over `timestamp`, a mark where each run of buys or sells begins, all signals below.
-
-    `buy` and `sell` belong to the rows of `frame` by position; unknown ones count as none.
-    """
-    close = frame["close"].to_numpy(dtype=np.float64)
-    if not np.isfinite(close).any():
-        return no_data(title, "no klines to show")
-    figure = new_figure(title)
-    price = figure.add_axes((0.085, 0.27, 0.84, 0.57))
-    strip = figure.add_axes((0.085, 0.105, 0.84, 0.115), sharex=price)
-    times = frame["timestamp"]
-    shown = keep_extremes(close)
-    price.plot(naive(times.iloc[shown]), close[shown], color=GREY, linewidth=1.2)
-    last = int(np.flatnonzero(np.isfinite(close))[-1])
-    price.plot(naive(times.iloc[last : last + 1]), close[[last]], "o", color=INK, markersize=4)
-    price.annotate(
-        f"{close[last]:,.7g}",
-        (naive(times.iloc[last : last + 1])[0], close[last]),
-        (7, 0),
-        textcoords="offset points",
-        va="center",
-        size=9,
-        color=INK,
-        annotation_clip=False,
-    )
-    counts = []
-    for level, (side, colour, marker, offset) in enumerate(_SIDES):
-        flags = _flags(sell if side == "sell" else buy)
-        starts = run_starts(flags)
-        if len(starts) <= _MANY_MARKERS:
-            _marks(price, naive(times.iloc[starts]), close[starts], colour, marker, offset)
-        at, share = lanes(flags)
-        colours = [(colour, 0.3 + 0.7 * part) for part in share]
-        strip.vlines(naive(times.iloc[at]), level - 0.36, level + 0.36, colors=colours, linewidth=1.5)
-        counts.append(f"{side} {flags.sum():,}")
-    dress(price, ylabel="close")
-    price.yaxis.set_major_formatter("{x:,.7g}")
-    price.tick_params(labelbottom=False)
-    price.margins(x=0.01, y=0.1)
-    _strip(strip, counts)
-    return to_png(figure)
 
 
 def score_calibration(
@@ -176,39 +123,6 @@ def feature_importance(
     return to_png(figure)
 
 
-def _marks(axes: Axes, times: Any, close: Floats, colour: str, marker: str, offset: int) -> None:  # noqa: ANN401
-    """Put a triangle clear of the line, below it for buys and above it for sells."""
-    from matplotlib.transforms import ScaledTranslation  # noqa: PLC0415 - only drawing pays for matplotlib
-
-    figure = axes.get_figure(root=True)
-    assert figure is not None  # noqa: S101  axes are always made by a figure here
-    shift = ScaledTranslation(0, offset / 72, figure.dpi_scale_trans)
-    many = len(times) > _MANY_MARKERS // 3
-    axes.plot(
-        times,
-        close,
-        linestyle="none",
-        marker=marker,
-        markersize=4.5 if many else 7.5,
-        alpha=0.75 if many else 1.0,
-        color=colour,
-        markeredgecolor="white",
-        markeredgewidth=0.3 if many else 0.6,
-        transform=axes.transData + shift,
-    )
-
-
-def _strip(axes: Axes, lane_names: Sequence[str]) -> None:
-    """Name the two lanes of the signal strip and lay out the time axis under it."""
-    time_axis(axes)
-    axes.set_yticks(range(len(lane_names)), lane_names)
-    axes.set_ylim(-0.55, 1.55)
-    dress(axes, xlabel="UTC", grid="")
-    axes.tick_params(axis="y", length=0)
-    for label, (_, colour, _, _) in zip(axes.get_yticklabels(), _SIDES, strict=True):
-        label.set_color(colour)
-
-
 def _reliability(axes: Axes, score: Floats, hit: Bools, bins: int) -> None:
     """Draw observed against predicted with its bounds, over the range that scores take."""
     curve = calibrate(score, hit, bins)
@@ -266,7 +180,3 @@ def _name_lines(axes: Axes, overall: float) -> None:
     if np.isfinite(overall):
         names.append((overall, f"all windows\n{overall:.3f}", VERMILION))
     beside(axes, names)
-
-
-def _flags(values: Sequence[bool] | pd.Series) -> Bools:
-    return pd.Series(values).astype("boolean").fillna(value=False).to_numpy(dtype=np.bool_)

@@ -196,7 +196,7 @@ def _seen_in_training(scores: pd.DataFrame, model: LoadedModel) -> pd.DataFrame:
     """Return the rows before the model's live ones that do not hold its walk-forward score of that row."""
     *_, score = scores.columns
     early = scores[scores[score].notna() & (scores["timestamp"] < model.live_start)]
-    tested = model.scores()[["timestamp", "score"]].rename(columns={"score": "tested"})
+    tested = model.scores[["timestamp", "score"]].rename(columns={"score": "tested"})
     early = early.merge(tested, on="timestamp", how="left", validate="1:1")
     return early[(early["sample"] != "out_of_sample") | (early[score] != early["tested"])]
 

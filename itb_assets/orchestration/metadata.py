@@ -48,12 +48,14 @@ def _time(time: pd.Timestamp | None) -> str:
 
 
 def pictures(plots: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
-    """Embed PNGs, each under its title, in one entry of an asset's page.
+    """Embed PNGs or SVGs, each under its title, in one entry of an asset's page.
 
     The UI folds an entry of more than a thousand characters behind a link, so all are in one.
     """
     images = (
-        f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})" for title, png in plots.items()
+        f"![{title}](data:image/{'svg+xml' if plot.startswith(b'<svg') else 'png'};base64,"
+        f"{base64.b64encode(plot).decode()})"
+        for title, plot in plots.items()
     )
     return dg.MetadataValue.md("\n\n".join(images))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -64,7 +65,7 @@ class LoadedModel:
         """First row after the final fit: from here on no row was trained on."""
         return pd.Timestamp(self.stored.metadata["train_end"])
 
-    @property
+    @cached_property
     def live_start(self) -> pd.Timestamp:
         """First row that only the final fit scores and whose outcome it cannot have seen.
 
@@ -73,7 +74,7 @@ class LoadedModel:
         metadata = self.stored.metadata
         bar = Market(metadata["symbol"], metadata["freq"]).freq_delta
         horizon_rows = int(metadata["purge_rows"]) - 1
-        tested: pd.Timestamp = self.scores()["timestamp"].iloc[-1]
+        tested: pd.Timestamp = self.scores["timestamp"].iloc[-1]
         return max(self.train_end + (horizon_rows - 1) * bar, tested + pd.Timedelta(1, unit="ns"))
 
     @property
@@ -82,8 +83,9 @@ class LoadedModel:
         digests = self.stored.metadata["sha256"]
         return f"{digests[MODEL_FILE]} {digests.get(SCORES_FILE)} {self.train_end.isoformat()}"
 
+    @cached_property
     def scores(self) -> pd.DataFrame:
-        """Return the walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
+        """The walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
         return self.stored.scores()
 
 

@@ -11,15 +11,20 @@ import mmap
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME
 
-TIME_FORMAT = "%Y-%m-%d %H:%M:%S%:z"
 _NAIVE_FORMAT = "%Y-%m-%d %H:%M:%S"
 _NAIVE_WIDTH = 19
+_DATE_WIDTH, _TIME_WIDTH = 10, 25
+_DAY_S, _SECOND_NS = 86_400, 1_000_000_000
 _COPY_BYTES = 1 << 30
 _BUFFER_BYTES = 1 << 20
 _CANNOT_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -28,9 +33,7 @@ _CANNOT_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno
 def write(table: pl.DataFrame, path: Path) -> None:
     """Write a whole table and force it to disk."""
     with path.open("wb") as file:
-        table.write_csv(file, datetime_format=TIME_FORMAT)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_rows(table, file, header=True)
 
 
 def splice(source: int, path: Path, start: pd.Timestamp, tail: pl.DataFrame) -> int:
@@ -39,9 +42,7 @@ def splice(source: int, path: Path, start: pd.Timestamp, tail: pl.DataFrame) -> 
     with path.open("wb") as file:
         _copy(source, file.fileno(), offset)
         file.seek(offset)
-        tail.write_csv(file, include_header=False, datetime_format=TIME_FORMAT)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_rows(tail, file, header=False)
     return offset
 
 
@@ -63,6 +64,52 @@ def since(
     return _read_from(source, dtypes, columns, _offset_of(source, start))
 
 
+def _write_rows(table: pl.DataFrame, file: BinaryIO, *, header: bool) -> None:
+    """Write rows and force them to disk; where no text needs quotes, none is looked at for them again."""
+    quotes: Literal["never", "necessary"] = "necessary" if any(map(_needs_quotes, table)) else "never"
+    lines = table.clone().replace_column(table.get_column_index(TIME), _time_text(table[TIME]))
+    lines.write_csv(file, include_header=header, quote_style=quotes)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _needs_quotes(column: pl.Series) -> bool:
+    """Tell whether a column holds text with a comma or a quote in it, or empty text, which is not unknown."""
+    if column.dtype != pl.String:
+        return False
+    return bool(column.rle().struct.field("value").str.contains('^$|[,"]').any())
+
+
+def _time_text(times: pl.Series) -> pl.Series:
+    """Write whole seconds as `2024-09-01 22:00:00+00:00`, three times faster than a format can.
+
+    A day's text is made once and repeated, the text of a second of the day is looked up.
+    """
+    rows = len(times)
+    total = times.to_physical().to_numpy() // _SECOND_NS
+    days = total // _DAY_S
+    seconds = total - days * _DAY_S
+    starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
+    dates = _ascii(days[starts].astype("datetime64[D]"), "D", _DATE_WIDTH)
+    known = np.flatnonzero(np.bincount(seconds, minlength=_DAY_S))
+    clock = np.empty((_DAY_S, _TIME_WIDTH - _DATE_WIDTH), dtype=np.uint8)
+    clock[known, :9] = _ascii(known.astype("datetime64[s]"), "s", _NAIVE_WIDTH)[:, _DATE_WIDTH:]
+    clock[known, 0] = ord(" ")
+    clock[known, 9:] = np.frombuffer(b"+00:00", dtype=np.uint8)
+    text = np.empty((rows, _TIME_WIDTH), dtype=np.uint8)
+    text[:, :_DATE_WIDTH] = np.repeat(dates, np.diff(starts, append=rows), axis=0)
+    text[:, _DATE_WIDTH:] = clock[seconds]
+    offsets = np.arange(rows + 1, dtype=np.int64) * _TIME_WIDTH
+    array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
+    return pl.Series(times.name, array)
+
+
+def _ascii(times: npt.NDArray[np.datetime64], unit: Literal["D", "s"], width: int) -> npt.NDArray[np.uint8]:
+    """Return the ISO text of each time as a row of its bytes."""
+    text = np.datetime_as_string(times, unit=unit).astype(f"S{width}")
+    return text.view(np.uint8).reshape(len(text), width)
+
+
 def _schema(dtypes: Mapping[str, str]) -> dict[str, pl.DataType]:
     return {name: pl.String() if name == TIME else POLARS_DTYPES[dtype] for name, dtype in dtypes.items()}
 
@@ -72,7 +119,7 @@ def _typed(table: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
         # a fixed slice parses several times faster than a format with an offset; the writer only knows +00:00
         naive = pl.col(TIME).str.slice(0, _NAIVE_WIDTH).str.to_datetime(_NAIVE_FORMAT, time_unit="ns")
         table = table.with_columns(naive.dt.replace_time_zone("UTC"))
-    return table.select(columns)
+    return table if table.columns == list(columns) else table.select(columns)
 
 
 def _read_from(source: int, dtypes: Mapping[str, str], columns: Sequence[str], offset: int) -> pl.DataFrame:

@@ -61,8 +61,8 @@ def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
     try:
         table = pl.DataFrame(
             [
-                _series(frame, position, name, POLARS_DTYPES[d])
-                for position, (name, d) in enumerate(dtypes.items())
+                _series(column, name, POLARS_DTYPES[dtype])
+                for (name, dtype), (_, column) in zip(dtypes.items(), frame.items(), strict=True)
             ]
         )
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -74,13 +74,24 @@ def to_polars(frame: pd.DataFrame) -> pl.DataFrame:
     return table
 
 
-def _series(frame: pd.DataFrame, position: int, name: str, dtype: pl.DataType) -> pl.Series:
+def _series(column: pd.Series, name: str, dtype: pl.DataType) -> pl.Series:
     """Return one column; floats without NaN and integers share their memory with the frame."""
-    column = frame.iloc[:, position]
     if dtype in (pl.Float64, pl.Int64):
         values = column.to_numpy()
         return pl.Series(name, pa.array(values, from_pandas=_holds_nan(values)), dtype=dtype)
+    if dtype == pl.String:
+        return _text_series(name, column.to_numpy(dtype=object))
     return pl.from_pandas(column, nan_to_null=True).cast(dtype).rename(name)
+
+
+def _text_series(name: str, values: np.ndarray[Any, Any]) -> pl.Series:
+    """Convert text run by run: what a row says is mostly what the row before it said."""
+    if not len(values):
+        return pl.Series(name, [], dtype=pl.String)
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    runs = pl.from_pandas(pd.Series(values[starts], dtype=object), nan_to_null=True).cast(pl.String)
+    lengths = np.diff(starts, append=len(values))
+    return runs.gather(np.repeat(np.arange(len(starts)), lengths)).rename(name)
 
 
 def _holds_nan(values: np.ndarray[Any, Any]) -> bool:
@@ -89,9 +100,15 @@ def _holds_nan(values: np.ndarray[Any, Any]) -> bool:
         return not math.isfinite(values.sum()) and bool(np.isnan(values).any())
 
 
-def to_pandas(table: pl.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
-    """Return the table's columns as a pandas frame of exactly `dtypes`, null as NaN, NA or None."""
-    columns = {name: _TO_PANDAS[dtypes[name]](table[name]) for name in table.columns}
+def to_pandas(
+    table: pl.DataFrame, dtypes: Mapping[str, str], *, times: pd.DatetimeIndex | None = None
+) -> pd.DataFrame:
+    """Return the table's columns as a pandas frame of exactly `dtypes`, null as NaN, NA or None.
+
+    `times` are put first, as the column of the times.
+    """
+    columns: dict[str, Column] = {} if times is None else {TIME: times}
+    columns |= {name: _TO_PANDAS[dtypes[name]](table[name]) for name in table.columns}
     return pd.DataFrame(columns, copy=False)
 
 
@@ -108,6 +125,21 @@ def last_time(table: pl.DataFrame) -> pd.Timestamp | None:
 def from_ns(value: int) -> pd.Timestamp:
     """Return nanoseconds since the epoch as a UTC time."""
     return pd.Timestamp(value, unit="ns", tz="UTC")
+
+
+def step_of(times: pl.Series) -> int | None:
+    """Return the seconds from each time to the next where they are all the same, or None."""
+    values = times.to_physical().to_numpy()
+    if len(values) < 2 or values[1] <= values[0]:  # noqa: PLR2004 - two ends make one step
+        return None
+    step, rest = divmod(int(values[1] - values[0]), _SECOND_NS)
+    return step if not rest and bool((np.diff(values) == values[1] - values[0]).all()) else None
+
+
+def regular_times(first: pd.Timestamp, step_s: int, rows: int) -> pd.DatetimeIndex:
+    """Return `rows` times from `first` on, `step_s` seconds apart: what `step_of` found, made again."""
+    values = np.arange(rows, dtype=np.int64) * (step_s * _SECOND_NS) + first.value
+    return pd.DatetimeIndex(values.view("datetime64[ns]"), tz="UTC")
 
 
 def first_difference(old: pl.DataFrame, new: pl.DataFrame) -> pd.Timestamp | None:
@@ -136,6 +168,8 @@ def _check_times(times: pl.Series) -> None:
     if times.null_count():
         raise DataContractError(f"{times.null_count()} rows have no {TIME}: expected one in every row")
     values = times.to_physical().to_numpy()
+    if step_of(times) and not values[0] % _SECOND_NS:
+        return
     unsorted = np.flatnonzero(np.diff(values) <= 0)
     if unsorted.size:
         where = from_ns(int(values[unsorted[0] + 1]))
@@ -151,7 +185,7 @@ def _check_times(times: pl.Series) -> None:
 
 def _check_text(table: pl.DataFrame) -> None:
     for name, dtype in table.schema.items():
-        if dtype == pl.String and table[name].str.contains(r"[\r\n]").any():
+        if dtype == pl.String and table[name].rle().struct.field("value").str.contains(r"[\r\n]").any():
             raise DataContractError(f"column {name!r} holds text of several lines: expected one line")
 
 
@@ -169,7 +203,9 @@ def _boolean_to_pandas(column: pl.Series) -> Column:
 
 
 def _text_to_pandas(column: pl.Series) -> Column:
-    return np.array(column.to_list(), dtype=object)
+    runs = column.rle().struct
+    values = np.array(runs.field("value").to_list(), dtype=object)
+    return np.repeat(values, runs.field("len").to_numpy())
 
 
 _TO_PANDAS: dict[str, Callable[[pl.Series], Column]] = {

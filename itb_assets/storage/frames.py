@@ -17,7 +17,15 @@ from itb_assets.errors import DataContractError, StorageError
 from itb_assets.storage.atomic import ensure_folder, storage_errors, temporary_file
 from itb_assets.storage.commit import commit, confirm, open_described, recover
 from itb_assets.storage.digest import BLOCK_BYTES, hash_blocks
-from itb_assets.storage.dtypes import TIME, dtypes_of, first_difference, first_time, last_time, to_polars
+from itb_assets.storage.dtypes import (
+    TIME,
+    dtypes_of,
+    first_difference,
+    first_time,
+    last_time,
+    step_of,
+    to_polars,
+)
 from itb_assets.storage.manifest import (
     CHANGES_KEPT,
     EVERYTHING,
@@ -77,6 +85,7 @@ class FrameStore:
                 rows=table.height,
                 first=first_time(table),
                 last=last_time(table),
+                step_s=step_of(table[TIME]),
                 columns=dtypes,
                 identity=Identity.of(temporary.stat()),
                 blocks=blocks,
@@ -127,7 +136,8 @@ class FrameStore:
             rows = stored.rows - replaced.height + table.height
             manifest = _spliced(stored, temporary, offset, record)
             first, last = _ends(stored, temporary, rows, fresh, changed_from)
-            manifest = replace(manifest, rows=rows, first=first, last=last)
+            step_s = _joined_step(stored.manifest, fresh, (rows, first, last))
+            manifest = replace(manifest, rows=rows, first=first, last=last, step_s=step_s)
             manifest = _changed(manifest, stored.manifest, changed_from)
             return _finish(path, temporary, manifest, before_commit)
 
@@ -252,6 +262,18 @@ def _ends(
     keeps_first = stored.first is not None and stored.first < changed_from
     first = stored.first if keeps_first else first_time(fresh)
     return first, last_time(fresh) if fresh.height else _last_row_time(stored, temporary)
+
+
+def _joined_step(
+    stored: FrameManifest, fresh: pl.DataFrame, ends: tuple[int, pd.Timestamp | None, pd.Timestamp | None]
+) -> int | None:
+    """Return the step of the rows kept and the fresh ones together, if it is one and the same."""
+    rows, first, last = ends
+    step = stored.step_s
+    alike = fresh.height < 2 or step_of(fresh[TIME]) == step  # noqa: PLR2004 - one row has no step
+    if step is None or first is None or last is None or not alike:
+        return None
+    return step if first + pd.Timedelta(seconds=(rows - 1) * step) == last else None
 
 
 def _last_row_time(stored: StoredFrame, file: Path) -> pd.Timestamp | None:

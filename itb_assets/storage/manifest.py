@@ -81,6 +81,8 @@ class FrameManifest:
     changes: tuple[Change, ...]
     run_id: str
     written_at: datetime
+    step_s: int | None = None
+    """Seconds from each row to the next where they are all the same: times that need not be read."""
     unchanged: bool = False
 
     @property
@@ -145,6 +147,7 @@ class FrameManifest:
                 "digest": self.digest,
                 "sources": dict(self.sources),
                 "changes": [[version, _text(time), sha256] for version, time, sha256 in self.changes],
+                "step_s": self.step_s,
                 "run_id": self.run_id,
                 "written_at": _text(self.written_at),
             },
@@ -186,6 +189,7 @@ class FrameManifest:
             changes=tuple(
                 Change(int(version), pd.Timestamp(time), *sha256) for version, time, *sha256 in raw["changes"]
             ),
+            step_s=raw.get("step_s"),
             run_id=raw["run_id"],
             written_at=datetime.fromisoformat(raw["written_at"]),
         )

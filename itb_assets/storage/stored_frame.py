@@ -16,7 +16,7 @@ import polars as pl
 
 from itb_assets.errors import StorageError
 from itb_assets.storage import csv_file, parquet_file
-from itb_assets.storage.dtypes import to_pandas
+from itb_assets.storage.dtypes import TIME, regular_times, to_pandas
 from itb_assets.storage.manifest import FrameManifest
 
 _FORMATS: dict[str, ModuleType] = {".csv": csv_file, ".parquet": parquet_file}
@@ -61,17 +61,22 @@ class StoredFrame:
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return all rows."""
         names = self._names(columns)
-        return self._pandas(self._format.read(self.descriptor, self.manifest.columns, names))
+        read = self._valued(names)
+        return self._pandas(self._format.read(self.descriptor, self.manifest.columns, read), names, 0)
 
     def tail(self, rows: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the last `rows` rows, or all there are; the cost is that of the rows returned."""
         names = self._names(columns)
-        return self._pandas(self._format.tail(self.descriptor, self.manifest.columns, names, rows))
+        table = self._format.tail(self.descriptor, self.manifest.columns, self._valued(names), rows)
+        return self._pandas(table, names, max(self.rows - rows, 0))
 
     def since(self, time: pd.Timestamp, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows at or after `time`; the cost is that of the rows returned."""
+        if self.first is not None and time <= self.first:
+            return self.read(columns)
         names = self._names(columns)
-        return self._pandas(self._format.since(self.descriptor, self.manifest.columns, names, time))
+        table = self._format.since(self.descriptor, self.manifest.columns, names, time)
+        return to_pandas(table, self.manifest.columns)
 
     def table_since(self, time: pd.Timestamp) -> pl.DataFrame:
         """Return the rows at or after `time` as a polars table."""
@@ -94,5 +99,21 @@ class StoredFrame:
             )
         return list(columns)
 
-    def _pandas(self, table: pl.DataFrame) -> pd.DataFrame:
-        return to_pandas(table, self.manifest.columns)
+    def _valued(self, names: list[str]) -> list[str]:
+        """Return the columns that have to be read: the times of regular rows are known without."""
+        others = [name for name in names if name != TIME]
+        return others if others and self.manifest.step_s else names
+
+    def _pandas(self, table: pl.DataFrame, names: list[str], skipped: int) -> pd.DataFrame:
+        """Put together what was read and, where they were not read, the times after `skipped` rows."""
+        manifest = self.manifest
+        if list(table.columns) == names or manifest.step_s is None or manifest.first is None:
+            return to_pandas(table, manifest.columns)
+        if table.height != manifest.rows - skipped:
+            raise StorageError(
+                f"{self.path} holds {skipped + table.height} rows, its manifest says {manifest.rows}: "
+                "make it again"
+            )
+        start = manifest.first + pd.Timedelta(seconds=skipped * manifest.step_s)
+        frame = to_pandas(table, manifest.columns, times=regular_times(start, manifest.step_s, table.height))
+        return frame if list(frame.columns) == names else frame[names]

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from itb_assets.observability.plot_data import calibrate, keep_extremes, lanes, run_starts
+from itb_assets.observability.plot_data import calibrate, keep_extremes, run_starts
 from itb_assets.observability.plots import (
     feature_importance,
-    price_with_signals,
     score_calibration,
     walk_forward_auc,
 )
@@ -57,23 +56,6 @@ def every(rows: int, step: int) -> np.ndarray:
     return np.arange(rows) % step == 0
 
 
-@pytest.mark.parametrize("rows", [1, 2, 288, 60_000])
-def test_price_with_signals(rows):
-    plain = price_with_signals(prices(rows), every(rows, 1) & False, every(rows, 1) & False, title="BTCUSDT")
-    marked = price_with_signals(prices(rows), every(rows, 50), every(rows, 70), title="BTCUSDT")
-    assert ink(plain) > 500
-    assert len(marked) < 20_000
-    assert painted(marked, BLUE) > painted(plain, BLUE)
-    assert painted(marked, VERMILION) > painted(plain, VERMILION)
-
-
-def test_nullable_signals_and_gaps_are_drawn():
-    frame = prices(300)
-    frame.loc[100:140, "close"] = np.nan
-    buy = pd.Series([True, None, False] * 100, dtype="boolean")
-    assert ink(price_with_signals(frame, buy, ~buy, title="gap")) > 1000
-
-
 def test_score_calibration_shows_and_leaves_out_what_is_unknown():
     rng = np.random.default_rng(2)
     score = pd.Series(rng.random(1000))
@@ -105,8 +87,6 @@ def test_feature_importance_draws_the_top_ones():
 @pytest.mark.parametrize(
     "png",
     [
-        lambda: price_with_signals(prices(0), [], [], title="none"),
-        lambda: price_with_signals(prices(3).assign(close=np.nan), [True] * 3, [False] * 3, title="none"),
         lambda: score_calibration([], []),
         lambda: score_calibration([0.5, np.nan], pd.Series([None, True], dtype="boolean")),
         lambda: walk_forward_auc([], 0.5),
@@ -148,13 +128,8 @@ def test_downsampling_keeps_the_extremes_and_both_ends(values, most):
         assert np.nanmin(array[kept]) == np.nanmin(array)
         assert np.nanmax(array[kept]) == np.nanmax(array)
 
-
-def test_runs_and_lanes():
     flags = np.array([True, True, False, True, False, False, True, True])
     assert run_starts(flags).tolist() == [0, 3, 6]
-    at, share = lanes(flags, cells=2)
-    assert (at.tolist(), share.tolist()) == ([0, 6], [1.0, 2 / 3])
-    assert lanes(np.zeros(5, dtype=bool))[0].tolist() == []
 
 
 def test_calibration_bins_hold_equal_scores_together():

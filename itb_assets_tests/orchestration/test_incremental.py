@@ -201,7 +201,7 @@ def test_a_model_trained_again_replaces_every_score_of_the_old_one(built):
     assert tested["timestamp"].iloc[-1] > before["timestamp"].iloc[-1]
     for label in ("high_020_4", "low_020_12"):
         model = load_model(built.platform, WOLF, ModelName("steady", "logreg", label))
-        scores = model.scores().set_index("timestamp")["score"]
+        scores = model.scores.set_index("timestamp")["score"]
         stored = after.set_index("timestamp")[f"{label}_logreg"]
         assert (stored.loc[scores.index] == scores).all()
 
@@ -228,7 +228,7 @@ def test_scores_side_by_side_keep_what_each_model_knows(built):
     ends = {}
     for label in ("high_020_4", "low_020_12"):
         model = load_model(built.platform, WOLF, ModelName("steady", "logreg", label))
-        tested = list(model.scores()["timestamp"])
+        tested = list(model.scores["timestamp"])
         live = list(pd.date_range(model.live_start, last, freq="5min"))
         assert list(frame.loc[frame[f"{label}_logreg"].notna(), "timestamp"]) == tested + live
         assert model.train_end <= tested[-1] + CANDLE < live[0] + CANDLE

@@ -252,3 +252,33 @@ def test_a_splice_hashes_only_what_it_touches(tmp_path):
     manifest = STORE.splice(path, frame.tail(1_200), record=record())
     assert manifest.blocks == hash_blocks(path)
     assert STORE.verify(path) == ()
+
+
+@pytest.mark.parametrize("kept", [35, 39, 40])
+def test_times_of_regular_rows_are_made_again_instead_of_read(path, kept):
+    STORE.write(path, frame_of(40), record=record())
+    later = frame_of(30, seed=1, start=times(kept + 1)[-1])
+    STORE.splice(path, later, record=record())
+    stored = STORE.open(path)
+    assert stored.manifest.step_s == 300
+    whole = pd.concat([frame_of(40)[:kept], later], ignore_index=True)
+    assert_frame_equal(stored.read(), whole, check_exact=True)
+    assert_frame_equal(stored.tail(7), whole.tail(7).reset_index(drop=True), check_exact=True)
+    assert_frame_equal(stored.read(["close", "timestamp"]), whole[["close", "timestamp"]], check_exact=True)
+
+
+def test_a_step_is_known_only_where_all_rows_keep_it(path):
+    frame = frame_of(40)
+    STORE.write(path, frame.drop(index=20).reset_index(drop=True), record=record())
+    assert STORE.open(path).manifest.step_s is None
+    STORE.write(path, frame, record=record())
+    STORE.splice(path, frame_of(5, start=times(50)[-1]), record=record())
+    stored = STORE.open(path)
+    assert stored.manifest.step_s is None
+    assert stored.read()["timestamp"].iloc[-1] == times(54)[-1]
+
+
+def test_text_that_needs_quotes_comes_back(path):
+    frame = frame_of(6).assign(sample=np.array(["a,b", 'say "x"', "", None, "plain", ","], dtype=object))
+    STORE.write(path, frame, record=record())
+    assert_frame_equal(STORE.open(path).read(), frame, check_exact=True)

@@ -6,6 +6,7 @@ What a label is belongs to `domain.labels`. Nothing on the way to a signal reads
 import dagster as dg
 import pandas as pd
 
+from itb_assets.domain.columns import columns_of
 from itb_assets.errors import DataContractError
 from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.partitions import market_of
@@ -53,8 +54,7 @@ def _matrix(platform: Platform, data: pd.DataFrame, features: pd.DataFrame) -> p
             "materialize processed/features again"
         )
     labels = platform.labels.compute(data)
-    columns = {name: part[name].array for part in (data, features, labels) for name in part.columns}
-    return pd.DataFrame(columns, copy=False)
+    return pd.DataFrame(columns_of(data, features, labels), copy=False)
 
 
 def _rates(platform: Platform, frame: pd.DataFrame) -> dict[str, float]:

@@ -91,7 +91,7 @@ def _live(name: ModelName, model: LoadedModel, rows: pd.DataFrame) -> pd.DataFra
 
 
 def _history(name: ModelName, model: LoadedModel) -> pd.DataFrame:
-    scores = model.scores()
+    scores = model.scores
     return pd.DataFrame(
         {
             "timestamp": scores["timestamp"].array,

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from itb_assets.domain.gaps import find_gaps, merge_catalogue
+from itb_assets.domain.gaps import GAP_COLUMNS, find_gaps, merge_catalogue
 from itb_assets.domain.klines import empty_klines, merge_klines
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, InputError
@@ -87,12 +87,12 @@ def _update(
         raise DataContractError(
             f"{market}: no closed kline in the asked time, expected at least one: check start and end"
         )
-    before = empty_klines() if stored is None else stored.read()
+    before = empty_klines() if stored is None or fresh.empty else stored.since(fresh["timestamp"].iloc[0])
     merged = merge_klines(before, fresh)
     with market_lock(platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
         gaps = merge_catalogue(
             read_gaps(platform.layout.gaps(market)),
-            find_gaps(merged.frame, market),
+            find_gaps(_all_klines(stored, merged.frame), market),
             seen_at=pd.Timestamp(platform.clock()),
         )
         write_gaps(platform.layout.gaps(market), gaps)
@@ -113,6 +113,17 @@ def _update(
     return FrameUpdate(tail, DIGEST, {}, from_time=merged.changed_from, metadata=page)
 
 
+def _all_klines(stored: StoredFrame | None, tail: pd.DataFrame) -> pd.DataFrame:
+    """Return what gaps are found in: the stored klines before `tail`, then `tail`."""
+    if stored is None:
+        return tail
+    before = stored.read(list(GAP_COLUMNS))
+    if tail.empty:
+        return before
+    end = before["timestamp"].searchsorted(tail["timestamp"].iloc[0])
+    return pd.concat([before.iloc[:end], tail[list(GAP_COLUMNS)]], ignore_index=True)
+
+
 def _windows(
     market: Market,
     platform: Platform,
@@ -129,7 +140,7 @@ def _windows(
     if start is not None and start < stored.first:
         windows.append((start, stored.first))
     if config.repair_gaps:
-        gaps = find_gaps(stored.read(), market)
+        gaps = find_gaps(stored.read(list(GAP_COLUMNS)), market)
         windows += [(gap.first_missing, gap.last_missing + market.freq_delta) for gap in gaps]
     resume = stored.last - OVERLAP_ROWS * market.freq_delta
     if end > resume and (config.end or not config.repair_gaps):

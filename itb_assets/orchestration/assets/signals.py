@@ -7,13 +7,16 @@ import hashlib
 from collections.abc import Sequence
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
+from itb_assets.domain.columns import columns_of
+from itb_assets.domain.klines import open_times_ns
 from itb_assets.domain.markets import Market
 from itb_assets.domain.signals import compute_signals, lookback_rows
 from itb_assets.domain.specs import GeneratorSpec
 from itb_assets.errors import DataContractError
-from itb_assets.observability.plots import price_with_signals
+from itb_assets.observability.signal_plot import signal_plot
 from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.metadata import pictures
 from itb_assets.orchestration.partitions import market_of
@@ -90,29 +93,36 @@ def _signals_since(
 ) -> pd.DataFrame:
     """Apply the rules on every kline of the grid, so that a window of 12 rows is 12 klines, scored or not."""
     closes = data.since(read_from, ["timestamp", "close"])
-    scores = _beside(closes, predictions.since(read_from))
+    scores = predictions.since(read_from)
+    scored = len(scores)
+    scores = _beside(closes, scores)
     outputs = compute_signals(scores, specs)
-    columns = {name: part[name].array for part in (scores[_CONTEXT], outputs) for name in part.columns}
-    frame = pd.DataFrame(columns, copy=False)
-    return frame[frame["sample"].notna() & (frame["timestamp"] >= since)].reset_index(drop=True)
+    frame = pd.DataFrame(columns_of(scores[_CONTEXT], outputs), copy=False)
+    start = int(frame["timestamp"].searchsorted(since))
+    if not start and len(scores) == scored:
+        return frame
+    frame = frame.iloc[start:]
+    return frame[frame["sample"].notna()].reset_index(drop=True)
 
 
 def _beside(closes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Put scores on the rows of the grid, NaN where there is none; both are sorted and unique."""
-    grid, times = pd.DatetimeIndex(closes["timestamp"]), pd.DatetimeIndex(scores["timestamp"])
-    positions = times.get_indexer(grid)
-    if (positions >= 0).sum() != len(times):
+    grid, times = open_times_ns(closes), open_times_ns(scores)
+    if len(grid) == len(times) and (grid == times).all():  # the rule: a score for every kline
+        return pd.DataFrame(columns_of(closes, scores), copy=False)
+    positions = np.full(len(grid), -1, dtype=np.int64)
+    place = np.searchsorted(grid, times)
+    if not (len(grid) and (grid[np.minimum(place, len(grid) - 1)] == times).all()):
         raise DataContractError(
             "predictions hold rows that processed/data has not: materialize the predictions again"
         )
+    positions[place] = np.arange(len(times))
     values = {
         name: pd.api.extensions.take(scores[name].to_numpy(), positions, allow_fill=True)
         for name in scores.columns
         if name != "timestamp"
     }
-    return pd.DataFrame(
-        {"timestamp": closes["timestamp"].array, "close": closes["close"].array, **values}, copy=False
-    )
+    return pd.DataFrame(columns_of(closes) | values, copy=False)
 
 
 def _newest(stored: StoredFrame | None, fresh: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -129,7 +139,7 @@ def _page(market: Market, newest: pd.DataFrame) -> dict[str, object]:
     buy, sell = signal_columns(newest)
     if not buy or not sell:
         return {}
-    plot = price_with_signals(newest, newest[buy], newest[sell], title=f"{market}: close and signals")
+    plot = signal_plot(newest, newest[buy], newest[sell], title=f"{market}: close and signals")
     return {
         "newest_rows": len(newest),
         "newest_buys": int(newest[buy].sum()),
