@@ -228,7 +228,9 @@ def load_svc(payload: Mapping[str, Any]) -> SvcModel:
         raise ModelRejected(f"model payload lists have lengths {found}: expected {expected}; train again")
     kernel = payload_field(payload, "kernel", str)
     if kernel not in _KERNELS:
-        raise ModelRejected(f"model payload kernel is {kernel!r}: expected one of {', '.join(_KERNELS)}")
+        raise ModelRejected(
+            f"model payload kernel is {kernel!r}: expected one of {', '.join(_KERNELS)}; train again"
+        )
     return SvcModel(
         scale=Scale(lists["mean"], lists["scale"]),
         kernel=kernel,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -275,3 +276,42 @@ def test_short_history_shrinks_the_windows_and_says_so():
     model = train(spec=spec)
     assert model.window_rows_used == (1196 - 9 - 500) // 3
     assert model.metrics_json()["window_rows_used"] == model.window_rows_used
+
+
+def test_rolling_fits_the_same_number_of_rows_for_every_window_and_for_live_use():
+    """What was judged is what goes live."""
+    rolling = WalkForwardSpec(3, 100, 200, "rolling", 400)
+    model = train(spec=make_spec(walk_forward=rolling))
+    assert [fold.n_train_rows for fold in model.folds] == [400, 400, 400]
+    assert model.n_train_rows == 400
+    assert model.train_end - model.train_start == 400 * BAR
+    forgotten = MATRIX.copy()
+    forgotten.loc[:486, "up"] = ~forgotten.loc[:486, "up"]
+    same(model, train(forgotten, spec=make_spec(walk_forward=rolling)))
+
+
+def test_walk_forward_costs_little_more_than_its_fits():
+    """CPU time of a training against the bare fits and scores on the same rows, the best of some tries."""
+    matrix = make_matrix(20_000)
+    algorithm = AlgorithmSpec("lgbm", "lgbm", train={"n_estimators": 80})
+    spec = make_spec(algorithm, walk_forward=WalkForwardSpec(3, 3000, 1000))
+    x = np.ascontiguousarray(matrix[list(FEATURES)].to_numpy(np.float64))
+    y = matrix["up"].fillna(False).to_numpy(np.bool_)  # noqa: FBT003 - a value
+    estimator = make_estimator(algorithm)
+
+    def bare():
+        for start in (10_996, 13_996, 16_996):
+            estimator.fit(x[: start - 9], y[: start - 9], seed=0).predict(x[start : start + 3000])
+        estimator.fit(x[:19_992], y[:19_992], seed=0)
+
+    def cpu(work):
+        started = time.process_time()
+        work()
+        return time.process_time() - started
+
+    ratios = []
+    for _ in range(6):
+        ratios.append(cpu(lambda: train(matrix, spec=spec)) / cpu(bare))
+        if ratios[-1] <= 1.15:
+            break
+    assert min(ratios) <= 1.15, ratios

@@ -94,3 +94,37 @@ def test_no_window_is_scored_by_a_model_that_knows_it(
             assert window.train_start == 0
     for earlier, later in pairwise(windows):
         assert earlier.score_end == later.score_start
+
+
+ROLLING = WalkForwardSpec(folds=2, window_rows=100, min_train_rows=300, mode="rolling", train_rows=400)
+
+
+def test_rolling_windows_train_on_the_newest_rows():
+    """Every model trains on as many rows, those just behind its purge."""
+    windows = walk_forward_windows(2000, ROLLING, 5)
+    assert [(w.train_start, w.train_end, w.score_start) for w in windows] == [
+        (1395, 1795, 1800),
+        (1495, 1895, 1900),
+    ]
+    shorter = walk_forward_windows(2000, ROLLING, 5, train_length=350)
+    assert [w.train_end - w.train_start for w in shorter] == [350, 350]
+    longer = walk_forward_windows(2000, ROLLING, 5, train_length=900)
+    assert longer == windows
+
+
+def test_a_short_history_leaves_the_oldest_rolling_model_fewer_rows():
+    windows = walk_forward_windows(520, ROLLING, 5)
+    assert [(w.train_start, w.train_end) for w in windows] == [(0, 315), (15, 415)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (WalkForwardSpec(mode="rolling"), "mode is 'rolling' and train_rows is missing"),
+        (WalkForwardSpec(train_rows=5000), "train_rows is 5000 and mode 'expanding'"),
+        (WalkForwardSpec(mode="rolling", train_rows=999), "train_rows is 999 and min_train_rows 1000"),
+    ],
+)
+def test_a_mode_that_contradicts_itself_is_refused(spec, told):
+    with pytest.raises(ConfigError, match=f"walk_forward: {told}"):
+        walk_forward_windows(100_000, spec, 9)
