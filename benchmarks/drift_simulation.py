@@ -92,8 +92,8 @@ def win_rate(rng: np.random.Generator, options: argparse.Namespace, findings: Fi
     findings.table(f"Looking every day for {options.days} days", head, rows)
     none, _, seven, ten = seen["our rule"]
     findings.at_most("our rule, no change, ever alarms", none.ever, 0.01)
-    findings.at_most("SPRT alone, no change, ever alarms", seen["SPRT"][0].ever, 0.01)
-    findings.at_most("CUSUM alone, no change, ever alarms", seen["CUSUM"][0].ever, 0.02)
+    findings.at_most("SPRT alone, no change, ever alarms", seen["SPRT"][0].ever, with_luck(0.01, options))
+    findings.at_most("CUSUM alone, no change, ever alarms", seen["CUSUM"][0].ever, with_luck(0.02, options))
     findings.at_least("our rule, 7 points, seen", seven.ever, 0.91)
     findings.at_most("our rule, 7 points, median", seven.median_day, 30, "day")
     findings.at_least("our rule, 10 points, seen", ten.ever, 0.99)
@@ -219,6 +219,11 @@ def calibration(rng: np.random.Generator, options: argparse.Namespace, findings:
 def percent(share: float) -> str:
     """Return a share as per cent."""
     return f"{100 * share:.1f} %"
+
+
+def with_luck(share: float, options: argparse.Namespace) -> float:
+    """Return the share and two standard deviations of what so many histories show of it."""
+    return share + 2 * math.sqrt(share * (1 - share) / options.histories)
 
 
 def _found(seen: Seen) -> str:
