@@ -21,7 +21,7 @@ Verdict = Literal["ok", "warning", "error", "insufficient data"]
 Direction = Literal["above", "below"]
 """On which side of its threshold a value is bad."""
 
-DRIFT_COLUMNS = ("timestamp", "model", "metric", "value", "n", "threshold", "verdict")
+DRIFT_COLUMNS = ("timestamp", "model", "metric", "value", "n", "threshold", "verdict", "detail")
 DRIFT_DTYPES = {
     "timestamp": "datetime64[ns, UTC]",
     "model": "object",
@@ -30,6 +30,7 @@ DRIFT_DTYPES = {
     "n": "int64",
     "threshold": "float64",
     "verdict": "object",
+    "detail": "object",
 }
 
 _RANK: dict[Verdict, int] = {"insufficient data": 0, "ok": 1, "warning": 2, "error": 3}
@@ -98,6 +99,7 @@ def drift_frame(
             "n": np.asarray([one.n for one in evaluations], dtype=np.int64),
             "threshold": [_number(one.threshold) for one in evaluations],
             "verdict": pd.Series([one.verdict for one in evaluations], dtype=object),
+            "detail": pd.Series([one.detail for one in evaluations], dtype=object),
         },
         columns=list(DRIFT_COLUMNS),
     )

@@ -239,7 +239,7 @@ def test_a_look_becomes_rows():
         "warning",
     )
     assert last[["value", "threshold"]].isna().all()
-    assert (last["n"], last["verdict"]) == (3, "insufficient data")
+    assert (last["n"], last["verdict"], last["detail"]) == (3, "insufficient data", "few")
 
 
 def test_a_look_at_nothing_is_an_empty_frame():
