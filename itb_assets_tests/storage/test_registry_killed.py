@@ -14,6 +14,7 @@ import pytest
 import registry_writers as writers
 from registry_writers import FILES, MODEL, in_memory, in_use, mark_of, promote, registry_of, save
 
+from itb_assets.storage.model_events import EventLog, ModelEvent
 from itb_assets.storage.registry import ModelRegistry
 
 RANDOM_KILLS = 12
@@ -174,3 +175,20 @@ def test_readers_see_the_old_model_or_the_new_one(processes, folder):
     seen = receiver.recv()
     reader.join()
     assert min(seen.values()) > 0
+
+
+def test_what_is_read_across_a_promotion_is_read_again(folder, monkeypatch):
+    """The list is that of a moment: not the model used before beside the log of after."""
+    registry, read = registry_of(folder), EventLog.next
+    for mark in (1, 2, 3):
+        save(registry, mark)
+    promote(registry, 2)
+
+    def promote_meanwhile(log: EventLog) -> ModelEvent | None:
+        monkeypatch.setattr(EventLog, "next", read)
+        promote(registry, 3)
+        return read(log)
+
+    monkeypatch.setattr(EventLog, "next", promote_meanwhile)
+    states = [version.state for version in registry.versions(MODEL)]
+    assert states == ["candidate", "previous", "promoted"]
