@@ -126,6 +126,12 @@ def test_equity_of_one_position_by_hand():
     assert traded_notional(trades).tolist() == [2000.0]
 
 
+def test_a_position_is_held_in_the_kline_it_ends_within():
+    data = make_data(FLAT, (100.0, 100.0, 98.0, 99.0), FLAT, FLAT)
+    trades = simulate(make_signals({0: "buy"}), data, rule(), MARKET).trades
+    assert exposure(trades, data, MARKET) == 1 / 4
+
+
 def test_an_account_that_is_lost_still_has_returns():
     fall = [(100.0 - 5 * row, 100.5 - 5 * row, 94.0 - 5 * row, 95.0 - 5 * row) for row in range(8)]
     data = make_data(*fall)

@@ -173,3 +173,12 @@ def test_going_on_after_an_open_position_is_refused():
     held = simulate(signals, data, rule(), MARKET).trades
     with pytest.raises(DataContractError, match="1 earlier trades are open, the first entered at 2024-09-01"):
         simulate(signals, data, rule(), MARKET, since=time_of(2), earlier=held)
+
+
+def test_a_place_left_within_the_kline_gone_on_at_is_not_free_yet():
+    flat, stopped = (100.0, 100.5, 99.5, 100.0), (100.0, 100.0, 98.0, 99.0)
+    signals, data = make_signals({0: "buy", 1: "buy", 2: "buy"}), make_data(flat, flat, stopped, flat)
+    whole = simulate(signals, data, rule(), MARKET).trades
+    assert whole["timestamp"].tolist() == [time_of(1), time_of(3)]
+    fresh = simulate(signals, data, rule(), MARKET, since=time_of(2), earlier=whole.head(1)).trades
+    assert_same(fresh, whole.tail(1).reset_index(drop=True))
