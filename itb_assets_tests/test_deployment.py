@@ -43,10 +43,15 @@ def pins(name: str) -> dict[str, list[tuple[Version, str]]]:
 
 
 def wanted(*extras: str) -> list[Requirement]:
-    """Return what pyproject asks for."""
+    """Return what pyproject asks for; an extra may name others, as `itb-assets[other]`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    return [Requirement(text) for texts in lists for text in texts]
+    found = [Requirement(text) for texts in lists for text in texts]
+    named = [
+        extra for requirement in found if requirement.name == project["name"] for extra in requirement.extras
+    ]
+    others = [requirement for requirement in found if requirement.name != project["name"]]
+    return [*others, *wanted(*named)] if named else others
 
 
 @pytest.mark.parametrize(("name", "extras"), [("requirements.txt", ()), ("requirements-dev.txt", ("dev",))])
