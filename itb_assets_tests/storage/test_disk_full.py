@@ -52,7 +52,7 @@ def test_a_frame_that_does_not_fit(disk, name):
     path = disk / "BTCUSDT" / name
     kept = FRAMES.write(path, frame_of(2_000), record=record())
     names = names_in(path.parent)
-    big = frame_of(40_000, seed=1)
+    big = frame_of(80_000, seed=1)
     for attempt in (
         lambda: FRAMES.write(path, big, record=record()),
         lambda: FRAMES.splice(path, big, record=record()),
