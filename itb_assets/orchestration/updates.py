@@ -5,13 +5,14 @@ The arithmetic of reach (lookback, horizon) belongs to the assets that know it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from itb_assets.domain.markets import Market
+from itb_assets.storage.database import SqlStore
 from itb_assets.storage.frames import StoredFrame
 from itb_assets.storage.manifest import EVERYTHING
 
@@ -23,7 +24,8 @@ class FrameUpdate:
     `digest` names the definition that made the rows, `sources` the version of each dataset they were
     made from. `frame` None means that nothing changed upstream and nothing is to be written. `base` is the
     version that was stored when the computation began, None for none: what is written onto another version
-    would undo somebody else's work.
+    would undo somebody else's work. `commit` writes to the database what no table of frames keeps, before
+    the rows take their place: done twice it must be as done once.
     """
 
     frame: pd.DataFrame | None
@@ -32,6 +34,7 @@ class FrameUpdate:
     from_time: pd.Timestamp | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     base: int | None = None
+    commit: Callable[[SqlStore], object] | None = None
 
     @property
     def rows(self) -> int:

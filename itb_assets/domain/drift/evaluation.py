@@ -71,6 +71,11 @@ def insufficient(
     return DriftEvaluation(metric, value, n, threshold, "insufficient data", why, direction)
 
 
+def severity(verdict: Verdict) -> int:
+    """Rank a verdict: the graver, the higher; one that could not be made is lowest."""
+    return _RANK[verdict]
+
+
 def worst_verdict(evaluations: Iterable[DriftEvaluation]) -> Verdict:
     """Return the gravest verdict; "insufficient data" when nothing could be judged."""
     return max((one.verdict for one in evaluations), key=_RANK.__getitem__, default="insufficient data")

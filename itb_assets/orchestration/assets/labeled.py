@@ -31,7 +31,7 @@ def matrix(
     market = market_of(context.partition_key)
     plan = platform.labels
     sources = {"processed/data": data, "processed/features": features}
-    digest = f"{platform.features.digest}+{plan.digest}"
+    digest = matrix_digest(platform)
     work = pending_work(platform.stored(market, "labeled/matrix"), digest=digest, sources=sources)
     if work.nothing:
         return FrameUpdate(None, digest, versions(sources))
@@ -45,6 +45,11 @@ def matrix(
     frame = _matrix(platform, data.since(since), features.since(since))
     frame = frame[frame["timestamp"] >= from_time].reset_index(drop=True)
     return FrameUpdate(frame, digest, versions(sources), from_time=from_time)
+
+
+def matrix_digest(platform: Platform) -> str:
+    """Return the digest of all definitions that decide what the matrix holds."""
+    return f"{platform.features.digest}+{platform.labels.digest}"
 
 
 def _matrix(platform: Platform, data: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
