@@ -19,6 +19,9 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 ENOUGH_CPU_S = 8.0
 """Work is repeated, and the cheapest run taken, until this much was spent."""
 
+LEAST_CPU_S = 0.5
+"""Short work that is repeated at all is repeated until this much was spent."""
+
 RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
@@ -90,11 +93,11 @@ class Meter:
         self._server = psutil.Process(server.pid) if server else None
 
     def measure(self, case: Case, *, repeats: int) -> Cost:
-        """Run a case up to `repeats` times, fewer when it is long."""
+        """Run a case `repeats` times, fewer when it is long, more when it is too short to tell from noise."""
         spent: list[float] = []
         peak = 0.0
         result = None
-        while len(spent) < repeats and sum(spent) < ENOUGH_CPU_S:
+        while sum(spent) < (ENOUGH_CPU_S if len(spent) < repeats else LEAST_CPU_S * (repeats > 1)):
             case.before()
             result = None
             reset_peak()

@@ -231,9 +231,9 @@ def _shape_breaches(frame: pd.DataFrame) -> list[str]:
         order = "" if missing or extra else "; the order differs"
         return [f"columns: missing {missing}, not expected {extra}{order}; expected {list(KLINE_COLUMNS)}"]
     breaches = [
-        f"{name}: found dtype {frame[name].dtype}, expected {dtype}"
-        for name, dtype in KLINE_DTYPES.items()
-        if str(frame[name].dtype) != dtype
+        f"{name}: found dtype {found_dtype}, expected {dtype}"
+        for (name, dtype), found_dtype in zip(KLINE_DTYPES.items(), frame.dtypes, strict=True)
+        if found_dtype != dtype
     ]
     index = frame.index
     if not (isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1):

@@ -7,6 +7,7 @@ and a tail is replaced without parsing what comes before it. Atomicity belongs t
 from __future__ import annotations
 
 import errno
+import functools
 import mmap
 import os
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,9 @@ def splice(source: int, path: Path, start: pd.Timestamp, tail: pl.DataFrame) -> 
 
 def read(source: int, dtypes: Mapping[str, str], columns: Sequence[str]) -> pl.DataFrame:
     """Read some columns of all rows."""
-    table = pl.read_csv(f"/dev/fd/{source}", columns=list(columns), schema_overrides=_schema(dtypes))
+    table = pl.read_csv(
+        f"/dev/fd/{source}", columns=list(columns), schema_overrides=_schema(dtypes), infer_schema_length=0
+    )
     return _typed(table, columns)
 
 
@@ -88,26 +91,30 @@ def _time_text(times: pl.Series) -> pl.Series:
     rows = len(times)
     total = times.to_physical().to_numpy() // _SECOND_NS
     days = total // _DAY_S
-    seconds = total - days * _DAY_S
     starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
-    dates = _ascii(days[starts].astype("datetime64[D]"), "D", _DATE_WIDTH)
-    known = np.flatnonzero(np.bincount(seconds, minlength=_DAY_S))
-    clock = np.empty((_DAY_S, _TIME_WIDTH - _DATE_WIDTH), dtype=np.uint8)
-    clock[known, :9] = _ascii(known.astype("datetime64[s]"), "s", _NAIVE_WIDTH)[:, _DATE_WIDTH:]
-    clock[known, 0] = ord(" ")
-    clock[known, 9:] = np.frombuffer(b"+00:00", dtype=np.uint8)
+    dates = np.datetime_as_string(days[starts].astype("datetime64[D]")).astype(f"S{_DATE_WIDTH}")
     text = np.empty((rows, _TIME_WIDTH), dtype=np.uint8)
-    text[:, :_DATE_WIDTH] = np.repeat(dates, np.diff(starts, append=rows), axis=0)
-    text[:, _DATE_WIDTH:] = clock[seconds]
+    text[:, :_DATE_WIDTH] = np.repeat(_bytes(dates), np.diff(starts, append=rows), axis=0)
+    text[:, _DATE_WIDTH:] = _clock()[total - days * _DAY_S]
     offsets = np.arange(rows + 1, dtype=np.int64) * _TIME_WIDTH
     array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
     return pl.Series(times.name, array)
 
 
-def _ascii(times: npt.NDArray[np.datetime64], unit: Literal["D", "s"], width: int) -> npt.NDArray[np.uint8]:
-    """Return the ISO text of each time as a row of its bytes."""
-    text = np.datetime_as_string(times, unit=unit).astype(f"S{width}")
-    return text.view(np.uint8).reshape(len(text), width)
+@functools.cache
+def _clock() -> npt.NDArray[np.uint8]:
+    """Return ` 22:00:00+00:00` for every second of a day, as rows of bytes."""
+    second = np.arange(_DAY_S)
+    text = np.empty((_DAY_S, _TIME_WIDTH - _DATE_WIDTH), dtype=np.uint8)
+    text[:] = np.frombuffer(b" 00:00:00+00:00", dtype=np.uint8)
+    for place, part in ((1, second // 3600), (4, second // 60 % 60), (7, second % 60)):
+        text[:, place] += (part // 10).astype(np.uint8)
+        text[:, place + 1] += (part % 10).astype(np.uint8)
+    return text
+
+
+def _bytes(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint8]:
+    return texts.view(np.uint8).reshape(len(texts), texts.itemsize)
 
 
 def _schema(dtypes: Mapping[str, str]) -> dict[str, pl.DataType]:

@@ -5,6 +5,7 @@ How a table lies in a file or a database belongs to the modules that write them.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,7 +38,7 @@ _SECOND_NS = 1_000_000_000
 
 def dtypes_of(frame: pd.DataFrame) -> dict[str, str]:
     """Return column name -> dtype, in order; raise DataContractError naming all that cannot be stored."""
-    dtypes = {str(name): _NAMES.get(str(dtype), str(dtype)) for name, dtype in frame.dtypes.items()}
+    dtypes = {str(name): _name(dtype) for name, dtype in frame.dtypes.items()}
     problems = [
         f"column {name!r} is {dtype}: expected one of {', '.join(POLARS_DTYPES)}"
         for name, dtype in dtypes.items()
@@ -53,6 +54,11 @@ def dtypes_of(frame: pd.DataFrame) -> dict[str, str]:
     if problems:
         raise DataContractError("a frame cannot be stored:\n" + "\n".join(f"  - {p}" for p in problems))
     return dtypes
+
+
+@functools.lru_cache(maxsize=64)
+def _name(dtype: object) -> str:
+    return _NAMES.get(str(dtype), str(dtype))
 
 
 def to_polars(frame: pd.DataFrame) -> pl.DataFrame:

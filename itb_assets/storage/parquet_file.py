@@ -33,6 +33,8 @@ def write(table: pl.DataFrame, path: Path) -> None:
                 for name, dtype in table.schema.items()
                 if dtype.is_integer() or dtype.is_temporal()
             },
+            write_statistics=[TIME],  # by which a tail is found
+            write_batch_size=ROW_GROUP_ROWS,
             store_schema=False,
         )
         file.flush()
