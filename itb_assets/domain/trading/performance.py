@@ -6,17 +6,25 @@ Statistics of these numbers, and intervals around them, belong to `evaluation`; 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
+from itb_assets.domain.evaluation.intervals import wilson
 from itb_assets.domain.evaluation.returns import drawdown_curve
 from itb_assets.domain.klines import NS_PER_MS, open_times_ns, utc_times
 from itb_assets.domain.markets import DAY_MS, HOUR_MS, Market
-from itb_assets.domain.samples import require_one_sample
+from itb_assets.domain.samples import MeasurableSample, require_one_sample
 from itb_assets.domain.trading.grid import Grid
 from itb_assets.domain.trading.trades import Floats, Ints, is_closed
 from itb_assets.errors import DataContractError
+
+DAILY_COLUMNS = (
+    *("timestamp", "sample", "total_trades", "win_rate", "total_pnl", "avg_pnl", "max_win", "max_loss"),
+)
+"""Columns of the days of both samples."""
 
 _HOURS = 24
 
@@ -51,6 +59,58 @@ def daily_performance(trades: pd.DataFrame, market: Market, *, model_name: str) 
             "max_loss": worst,
         }
     )
+
+
+def daily_by_sample(trades: pd.DataFrame, market: Market, *, model_name: str) -> pd.DataFrame:
+    """Return the days of each sample beside each other: `timestamp`, `sample` and the numbers of a day.
+
+    Each row is of one sample alone, as `daily_performance` gives it. `timestamp` is the day's first instant;
+    on a day with trades of both samples, the row of that which came second has the time of its first trade,
+    so that rows stay unique. Raises DataContractError for trades in sample.
+    """
+    other = trades[~trades["sample"].isin(get_args(MeasurableSample))]
+    if len(other):
+        require_one_sample(other["sample"])
+    parts = []
+    for sample in get_args(MeasurableSample):
+        rows = trades[trades["sample"] == sample]
+        daily = daily_performance(rows, market, model_name=model_name)
+        times = open_times_ns(rows[is_closed(rows)])
+        firsts = times[np.flatnonzero(np.diff(times // (DAY_MS * NS_PER_MS), prepend=-1))]
+        parts.append(daily.assign(first=utc_times(firsts), sample=np.full(len(daily), sample, dtype=object)))
+    rows = pd.concat(parts, ignore_index=True).sort_values("first", ignore_index=True)
+    second = rows["day"].duplicated()
+    rows["timestamp"] = rows["day"].where(~second, rows["first"])
+    return rows[list(DAILY_COLUMNS)]
+
+
+@dataclass(frozen=True)
+class SampleTotals:
+    """What the days of one sample add up to, with Wilson's 95 % bounds of the win rate; money as there."""
+
+    sample: str
+    days: int
+    trades: int
+    wins: int
+    wilson_low: float
+    wilson_high: float
+    total_pnl: float
+
+    @property
+    def win_rate(self) -> float:
+        """Fraction of the trades with a profit after fees."""
+        return self.wins / self.trades
+
+
+def totals_by_sample(days: pd.DataFrame) -> tuple[SampleTotals, ...]:
+    """Add up the days of each sample, as `daily_by_sample` gives them, in the order samples appear."""
+    found = []
+    for sample, own in days.groupby("sample", sort=False):
+        trades = int(own["total_trades"].sum())
+        wins = int((own["win_rate"] * own["total_trades"]).round().sum())
+        total = float(own["total_pnl"].sum())
+        found.append(SampleTotals(str(sample), len(own), trades, wins, *wilson(wins, trades), total))
+    return tuple(found)
 
 
 def by_hour(trades: pd.DataFrame) -> pd.DataFrame:

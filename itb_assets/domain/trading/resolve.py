@@ -61,6 +61,11 @@ def label_facts(definition: Definition) -> LabelFacts:
     )
 
 
+def buys_and_sells(signal_sets: Sequence[GeneratorSpec]) -> bool:
+    """Tell whether any of the signals buys and sells, so that there is something a rule can follow."""
+    return bool(_deciding([parse_rule(entry) for entry in signal_sets]))
+
+
 def resolve_rule(
     spec: TradingSpec,
     *,
@@ -103,7 +108,7 @@ def resolve_label_rule(spec: TradingSpec, *, label: str, definition: Definition)
 
 def _columns(spec: TradingSpec, rules: Sequence[Rule]) -> tuple[str | None, str | None, str | None]:
     """Name the columns of the signals to buy, sell and weigh by."""
-    deciding = [rule for rule in rules if len(rule.outputs) == _FLAG_OUTPUTS]
+    deciding = _deciding(rules)
     outputs = [name for rule in rules for name in rule.outputs]
     flags = [name for rule in deciding for name in rule.outputs]
     problems = [
@@ -121,6 +126,10 @@ def _columns(spec: TradingSpec, rules: Sequence[Rule]) -> tuple[str | None, str 
     opener = sell if spec.direction == "short" else buy
     read = next(rule.inputs[0] for rule in deciding if opener in rule.outputs)
     return buy, sell, spec.score or (read if read in outputs else None)
+
+
+def _deciding(rules: Sequence[Rule]) -> list[Rule]:
+    return [rule for rule in rules if len(rule.outputs) == _FLAG_OUTPUTS]
 
 
 def _labels_behind(rules: Iterable[Rule], scores: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -64,6 +64,11 @@ class TradingRule:
         return self.direction != "long"
 
     @property
+    def capital(self) -> float:
+        """What all positions that may be held at a time take together, in quote currency."""
+        return self.notional * self.max_positions
+
+    @property
     def lookback_rows(self) -> int:
         """Rows before a kline that decide what is held there, where no gap lengthens a position."""
         return self.time_limit_rows + 1
