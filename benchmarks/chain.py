@@ -16,7 +16,7 @@ import dagster as dg
 import inputs
 import pandas as pd
 from loguru import logger
-from measure import Case, Cost, Job, Meter
+from measure import ENOUGH_CPU_S, Case, Cost, Job, Meter
 from pydantic import SecretStr
 
 from itb_assets.domain.markets import Market
@@ -65,18 +65,23 @@ def _time(ms: int) -> pd.Timestamp:
 
 
 def run(job: Job, meter: Meter) -> Mapping[str, Cost]:
-    """Build everything, then update it; return what the chain without fits, each part and an update cost."""
+    """Build everything, then update it; return what the chain without fits, each part and an update cost.
+
+    A short chain is built from nothing up to `job.repeats` times, and the cheapest counts, as everywhere.
+    """
     logger.disable("itb_assets")
     _warm_up(job, meter)
-    parts = _materialize(
-        _platform(job, "chain", inputs.load(job, "klines")), meter, stages=(*DATA_STAGES, "models")
-    )
+    built: list[dict[str, Cost]] = []
+    while len(built) < job.repeats and sum(_sum(parts).cpu_s for parts in built) < ENOUGH_CPU_S:
+        platform = _platform(job, f"chain_{len(built)}", inputs.load(job, "klines"))
+        built.append(materialize(platform, meter, stages=(*DATA_STAGES, "models")))
+    parts = min(built, key=lambda parts: _sum(parts).cpu_s)
     costs = {f"chain: {name}": cost for name, cost in parts.items()}
     costs["chain"] = _sum(parts)
     updates = []
     for count in range(1, inputs.UPDATES + 1):
         known = inputs.new_klines(job, OVERLAP_ROWS)[: OVERLAP_ROWS + count * inputs.NEW_ROWS]
-        updates.append(_materialize(_platform(job, "chain", known), meter, stages=DATA_STAGES))
+        updates.append(materialize(_platform(job, "chain_0", known), meter, stages=DATA_STAGES))
     cheapest = min(updates, key=lambda parts: _sum(parts).cpu_s)
     costs |= {f"update: {name}": cost for name, cost in cheapest.items()}
     costs["update"] = _sum(cheapest)
@@ -86,7 +91,7 @@ def run(job: Job, meter: Meter) -> Mapping[str, Cost]:
 def _warm_up(job: Job, meter: Meter) -> None:
     """Run the chain on few klines before the clock runs: the other ways are measured warm too."""
     klines = inputs.make_klines(WARM_UP_ROWS)
-    _materialize(_platform(job, "warm", klines), meter, stages=(*DATA_STAGES, "models"))
+    materialize(_platform(job, "warm", klines), meter, stages=(*DATA_STAGES, "models"))
 
 
 def _platform(job: Job, name: str, klines: pd.DataFrame) -> Platform:
@@ -107,7 +112,7 @@ def _platform(job: Job, name: str, klines: pd.DataFrame) -> Platform:
     return platform
 
 
-def _materialize(platform: Platform, meter: Meter, *, stages: tuple[str, ...]) -> dict[str, Cost]:
+def materialize(platform: Platform, meter: Meter, *, stages: tuple[str, ...]) -> dict[str, Cost]:
     """Materialize the assets of these stages in order; return the cost of each but the models."""
     costs: dict[str, Cost] = {}
     managers = {"frames": FrameIOManager(platform), "models": ModelIOManager(platform)}

@@ -19,7 +19,7 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 ENOUGH_CPU_S = 8.0
 """Work is repeated, and the cheapest run taken, until this much was spent."""
 
-LEAST_CPU_S = 0.5
+LEAST_CPU_S = 2.0
 """Short work that is repeated at all is repeated until this much was spent."""
 
 RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
