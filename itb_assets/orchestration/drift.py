@@ -167,8 +167,9 @@ class Watching:
         columns = ["timestamp", *names]
         if live.empty:
             return self.sources.features.tail(0, columns)
-        rows = self.sources.features.since(live["timestamp"].iloc[0], columns)
-        return rows[rows["timestamp"] <= live["timestamp"].iloc[-1]]
+        first, last = pd.Timestamp(live["timestamp"].iloc[0]), pd.Timestamp(live["timestamp"].iloc[-1])
+        rows = self.sources.features.since(first, columns)
+        return rows[rows["timestamp"] <= last]
 
     def _history(self, reference: Mapping[str, Any], live: pd.DataFrame) -> pd.DataFrame | None:
         """Return the newest rows that the bins were frozen from; None while there is nothing to compare."""

@@ -90,7 +90,7 @@ def empty_looks() -> pd.DataFrame:
 def read_looks(frame: pd.DataFrame) -> tuple[Look, ...]:
     """Read what `looks_frame` gave, oldest first; raise DataContractError for anything else."""
     try:
-        return tuple(_look(row) for row in frame[list(LOOK_COLUMNS)].to_dict("records"))
+        return tuple(_look(row) for row in frame[list(LOOK_COLUMNS)].itertuples(index=False))
     except (KeyError, TypeError, ValueError) as error:
         raise DataContractError(
             f"stored looks for drift cannot be read ({error!r}): delete the file, the next run looks again"
@@ -107,13 +107,20 @@ def _no_history(model: str) -> pd.DataFrame:
     return drift_frame((), model=model, evaluated_at=pd.Timestamp(0, tz="UTC"))
 
 
-def _look(row: Mapping[str, Any]) -> Look:
+def _look(row: Any) -> Look:  # noqa: ANN401 - a named tuple of LOOK_COLUMNS
     return Look(
-        at=row["timestamp"],
-        evaluations=tuple(DriftEvaluation(**one) for one in json.loads(row["evaluations"])),
-        models=row["models"],
-        watch=TradeWatch.from_dict(json.loads(row["watch"])),
+        at=row.timestamp,
+        evaluations=tuple(DriftEvaluation(**one) for one in _listed(row.evaluations)),
+        models=row.models,
+        watch=TradeWatch.from_dict(json.loads(row.watch)),
     )
+
+
+def _listed(text: str) -> list[Any]:
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise TypeError(f"{type(found).__name__}, expected a list")
+    return found
 
 
 def _json(value: object) -> str:

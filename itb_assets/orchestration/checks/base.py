@@ -6,7 +6,7 @@ What must hold belongs to the modules beside this one, and the rules themselves 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -91,6 +91,8 @@ def define_check(
             with as_failures(retry=False):
                 raise verdict.error(f"{'/'.join(asset)} of {market} fails the check {name}: {verdict.why}")
 
+    # the decorator takes a function that yields as well, which its type leaves out
+    checking = cast("Callable[..., dg.AssetCheckResult]", check)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.asset_check(
@@ -99,7 +101,7 @@ def define_check(
             description=description,
             blocking=blocking,
             partitions_def=MARKETS,
-        )(check)
+        )(checking)
 
 
 def missing(asset: str) -> Verdict:
