@@ -14,18 +14,24 @@ from typing import Annotated
 import typer
 
 from itb_assets.cli.output import JsonOption, console, emit, tell_error
+from itb_assets.cli.performance import verdict_of
 from itb_assets.cli.progress import shown_progress
 from itb_assets.demo.session import demo_settings, is_demo
 from itb_assets.domain.markets import Market, parse_freq, parse_symbol
 from itb_assets.errors import ConfigError
 from itb_assets.observability.logs import configure_logging
 from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.executed import catch_up
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.results import result_rows
 from itb_assets.orchestration.runner import MarketRun, RunPlan, planned_rows, run_markets
 from itb_assets.orchestration.status import market_rows
 from itb_assets.orchestration.web import serve_ui
 from itb_assets.settings import Settings, load_settings
+
+PAPER = "Paper trades after fees: positions that the signals would have opened, no order sent anywhere"
+"""Title of what a run shows last."""
 
 Symbols = Annotated[str, typer.Option(help="Symbols, comma separated; default ITB_SYMBOLS.")]
 Freqs = Annotated[str, typer.Option(help="Freqs, comma separated; default ITB_FREQS.")]
@@ -53,7 +59,7 @@ def run(
     ] = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
-    """Bring markets up to date: klines, features, labels, models, predictions, signals.
+    """Bring markets up to date: klines, features, labels, models, predictions, signals, paper trades.
 
     Example: `itb run --symbols BTCUSDT,ETHUSDT --freqs 5m,1h --start 2024-07-01`
 
@@ -159,6 +165,7 @@ def run_all(settings: Settings, plan: RunPlan) -> list[MarketRun]:
             for result in run_markets(platform, instance, plan):
                 results.append(result)
                 shown.market_done()
+            catch_up(platform)
     return results
 
 
@@ -182,6 +189,10 @@ def finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> No
         ran = {(result.market.symbol, result.market.freq) for result in results}
         made = [row for row in market_rows(platform) if (row["symbol"], row["freq"]) in ran]
         emit(made, title=f"Stored in {settings.data_root}", as_json=False, empty="nothing is stored")
+        earned = result_rows(platform, [result.market for result in results])
+        emit(earned, title=PAPER, as_json=False, empty="no paper trades: no strategy's signals buy and sell")
+        if earned:
+            console.print(verdict_of(earned))
     failed = [result for result in results if result.error is not None]
     for result in failed:
         said = str(result.error).removeprefix(f"{result.market}: ")

@@ -18,6 +18,8 @@ from itb_assets.domain.labels import LabelPlan, compile_labels
 from itb_assets.domain.markets import Market
 from itb_assets.domain.specs import AlgorithmSpec, Dialect
 from itb_assets.domain.strategy import Strategy, check_strategies
+from itb_assets.domain.trading.resolve import buys_and_sells, resolve_rule
+from itb_assets.domain.trading.rule import TradingRule
 from itb_assets.errors import ConfigError, DatabaseUnavailable
 from itb_assets.settings import Settings
 from itb_assets.sources.history import HistorySource, open_history
@@ -25,18 +27,21 @@ from itb_assets.sources.http import RetryPolicy
 from itb_assets.sources.protocol import Progress
 from itb_assets.storage.database import SqlStore
 from itb_assets.storage.frames import FrameStore, StoredFrame
-from itb_assets.storage.layout import Layout
+from itb_assets.storage.layout import Layout, ModelAddress
 from itb_assets.storage.models import ModelStore
+from itb_assets.storage.registry import ModelRegistry
 
 FRAMES = ("raw/klines", "processed/data", "processed/features", "labeled/matrix")
 """Frames that every strategy shares, upstream first."""
-BY_VARIANT = ("predictions", "signals")
+BY_VARIANT = ("predictions", "signals", "trades", "performance", "drift")
 """Stages with one frame a variant, upstream first."""
+TRADED = ("trades", "performance")
+"""Those of them that only a variant whose signals buy and sell has."""
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """Address of a model within a market."""
+    """What names a model within a market."""
 
     variant: str
     algo: str
@@ -51,6 +56,10 @@ class ModelName:
     def key(self) -> list[str]:
         """Asset key of its artifact."""
         return ["models", self.variant, self.algo, self.label]
+
+    def at(self, market: Market) -> ModelAddress:
+        """Address it in a market."""
+        return ModelAddress(market, self.variant, self.algo, self.label)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,11 @@ class Platform:
         return functools.reduce(LabelPlan.joined, plans, compile_labels((), dialect=self.dialect))
 
     @cached_property
+    def traded_variants(self) -> tuple[str, ...]:
+        """Variants whose signals buy and sell, so that there is something to trade on paper."""
+        return tuple(item.variant for item in self.strategies if buys_and_sells(item.signal_sets))
+
+    @cached_property
     def layout(self) -> Layout:
         """Where things lie."""
         return Layout(self.settings.data_root, processed_format=self.settings.processed_format)
@@ -110,6 +124,11 @@ class Platform:
         """Model folders on disk."""
         key = self.settings.model_signing_key
         return ModelStore(signing_key=key.get_secret_value().encode() if key else None)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """Versions of the models, and which of them are used."""
+        return ModelRegistry(self.layout, self.models)
 
     @cached_property
     def source(self) -> HistorySource:
@@ -145,7 +164,13 @@ class Platform:
     def frame_path(self, market: Market, asset: str) -> Path:
         """Return where an asset such as `processed/features` of a market lies."""
         stage, _, name = asset.partition("/")
-        by_variant = {"predictions": self.layout.predictions, "signals": self.layout.signals}
+        by_variant = {
+            "predictions": self.layout.predictions,
+            "signals": self.layout.signals,
+            "trades": self.layout.trades,
+            "performance": self.layout.performance,
+            "drift": self.layout.drift,
+        }
         if stage in by_variant:
             return by_variant[stage](market, name)
         paths = {
@@ -172,8 +197,9 @@ class Platform:
 
     def frame_names(self) -> tuple[str, ...]:
         """Name every frame of a market, upstream first, as `processed/features`."""
-        variants = [strategy.variant for strategy in self.strategies]
-        return (*FRAMES, *(f"{stage}/{variant}" for stage in BY_VARIANT for variant in variants))
+        variants = tuple(strategy.variant for strategy in self.strategies)
+        of_stage = {stage: self.traded_variants if stage in TRADED else variants for stage in BY_VARIANT}
+        return (*FRAMES, *(f"{stage}/{variant}" for stage in BY_VARIANT for variant in of_stage[stage]))
 
     def asset_names(self) -> tuple[str, ...]:
         """Name every asset of a market, upstream first: its frames, and its models after the matrix."""
@@ -183,6 +209,24 @@ class Platform:
     def strategy(self, variant: str) -> Strategy:
         """Return the strategy of a variant."""
         return next(item for item in self.strategies if item.variant == variant)
+
+    def trading_rule(self, variant: str) -> TradingRule:
+        """Return how a variant's signals become positions; raise ConfigError where that stays open."""
+        strategy = self.strategy(variant)
+        scores = {
+            f"{label}_{algorithm.name}": label
+            for label in strategy.labels
+            for algorithm in strategy.algorithms
+        }
+        try:
+            return resolve_rule(
+                strategy.trading,
+                signal_sets=strategy.signal_sets,
+                scores=scores,
+                definitions=self.labels.definitions,
+            )
+        except ConfigError as error:
+            raise ConfigError(error.problems, origin=f"{strategy.origin}: {error.origin}") from error
 
     def algorithm(self, name: ModelName) -> AlgorithmSpec:
         """Return the algorithm entry behind a model."""
@@ -204,6 +248,7 @@ class Platform:
             strategy.label_horizon,
             strategy.train_length,
             strategy.walk_forward,
+            strategy.cross_validation,
             self.dialect,
             self.settings.seed,
         )

@@ -92,8 +92,7 @@ class ExecutedFills:
         try:
             with held_lock(self._lock, wait_s=LOCK_WAIT_S):
                 stored = self._table()
-                merged = pl.concat([stored, fresh]).unique(_KEY, keep="first", maintain_order=True)
-                conflicts = _conflicts(merged, fresh)
+                merged, merge = _merged(stored, fresh)
                 if merged.height > stored.height:
                     self._write(merged.sort("time", *_KEY))
         except LockTaken as taken:
@@ -101,8 +100,11 @@ class ExecutedFills:
                 f"{self._path} is being written by process {taken.holder}: wait until it has finished, "
                 "or end it"
             ) from None
-        added = merged.height - stored.height
-        return FillMerge(added, fresh.height - added - len(conflicts), conflicts, merged.height)
+        return merge
+
+    def preview(self, fills: Iterable[Fill]) -> FillMerge:
+        """Return what `merge` would do now, and write nothing; raise StorageError for a broken file."""
+        return _merged(self._table(), _to_table(fills))[1]
 
     def exists(self) -> bool:
         """Tell whether anything was ever imported."""
@@ -170,6 +172,14 @@ def _fills(table: pl.DataFrame) -> Iterator[Fill]:
             values["position_side"] = PositionSide(values["position_side"])
         values |= {name: Decimal(values[name]) for name in _NUMBERS if values[name] is not None}
         yield Fill(**values)
+
+
+def _merged(stored: pl.DataFrame, fresh: pl.DataFrame) -> tuple[pl.DataFrame, FillMerge]:
+    """Put fills together, the stored ones first, and count what came of the fresh ones."""
+    merged = pl.concat([stored, fresh]).unique(_KEY, keep="first", maintain_order=True)
+    conflicts = _conflicts(merged, fresh)
+    added = merged.height - stored.height
+    return merged, FillMerge(added, fresh.height - added - len(conflicts), conflicts, merged.height)
 
 
 def _conflicts(merged: pl.DataFrame, fresh: pl.DataFrame) -> tuple[FillConflict, ...]:

@@ -128,6 +128,14 @@ class Layout:
         """Return the paper trades of one variant."""
         return self._market(market, "trades", self._named(_checked("variant", variant, VARIANT)))
 
+    def performance(self, market: Market, variant: str) -> Path:
+        """Return what the paper trades of one variant earned by day."""
+        return self._market(market, "performance", self._named(_checked("variant", variant, VARIANT)))
+
+    def drift(self, market: Market, variant: str) -> Path:
+        """Return the looks for drift at one variant."""
+        return self._market(market, "drift", self._named(_checked("variant", variant, VARIANT)))
+
     @property
     def executed_fills(self) -> Path:
         """Every executed fill that was imported, of all accounts."""

@@ -16,7 +16,7 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 Sight = Callable[[], bool]
 
 LEFTOVER = re.compile(r"^\.(?:tmp|old)-|\.tmp-|\.next\.json$")
-TABLES = "('ohlcv'::regclass, 'predictions'::regclass, 'signals'::regclass)"
+TABLES = "('ohlcv'::regclass, 'predictions'::regclass, 'signals'::regclass, 'trades'::regclass)"
 WRITING = (
     "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE mode = 'RowExclusiveLock' AND pid <> pg_backend_pid() "  # noqa: S608
     f"AND locktype = 'relation' AND relation IN {TABLES})"
@@ -58,6 +58,7 @@ class Sights:
             "a frame being written": (folder / "processed", r"\.tmp-"),
             "a model being saved": (root / "models", r"\.tmp-"),
             "signals being written": (folder / "signals", r"\.tmp-"),
+            "trades being written": (folder / "trades", r"\.tmp-"),
         }
         self._connection = database_of(root, "itb")
 

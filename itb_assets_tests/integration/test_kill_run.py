@@ -24,6 +24,8 @@ from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
 from itb_assets.demo.market import DEMO_SYMBOLS, demo_klines
 from itb_assets.domain.markets import Market
+from itb_assets.domain.trading.paper import simulate
+from itb_assets.domain.trading.performance import daily_by_sample
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.status import gap_rows
@@ -244,6 +246,17 @@ def test_what_is_there_in_the_end(itb, platform):
         predictions = platform.stored(MARKET, f"predictions/{variant}")
         assert (table["variant"] == variant).sum() == signals.rows == predictions.rows
         assert signals.last == klines["timestamp"].iloc[-1]
+    table = platform.database.read("trades", MARKET)
+    for variant in ("aggressive", "conservative"):
+        trades, signals = (
+            platform.stored(MARKET, f"{stage}/{variant}").read() for stage in ("trades", "signals")
+        )
+        rule = platform.trading_rule(variant)
+        since = data[data["timestamp"] >= signals["timestamp"].iloc[0]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(trades, simulate(signals, since, rule, MARKET).trades)
+        assert (table["account"] == variant).sum() == len(trades)
+        days = platform.stored(MARKET, f"performance/{variant}").read()
+        pd.testing.assert_frame_equal(days, daily_by_sample(trades, MARKET, model_name=variant))
 
 
 def test_a_killed_run_is_not_under_way(itb):

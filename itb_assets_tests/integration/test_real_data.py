@@ -17,10 +17,14 @@ import pytest
 
 from itb_assets.cli.run import run_all
 from itb_assets.domain.markets import Market
+from itb_assets.domain.trading.trades import check_trades, is_closed
+from itb_assets.observability.report_words import headline
 from itb_assets.orchestration.build import build_defs, build_platform
 from itb_assets.orchestration.instance import running_database
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of
-from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.performance_report import Question, performance_report
+from itb_assets.orchestration.platform import BY_VARIANT, Platform
+from itb_assets.orchestration.results import result_rows
 from itb_assets.orchestration.runner import RunPlan
 from itb_assets.orchestration.verify import verify
 from itb_assets.settings import Settings
@@ -67,7 +71,7 @@ def test_eight_months_make_the_whole_hierarchy(ran):
         for name in (
             *("raw/klines.parquet", "raw/gaps.json", "processed/data.csv", "processed/features.csv"),
             "labeled/matrix.csv",
-            *(f"{stage}/{variant}.csv" for stage in ("predictions", "signals") for variant in MODELS),
+            *(f"{stage}/{variant}.csv" for stage in BY_VARIANT for variant in MODELS),
         )
     }
     models = {path.relative_to(root).as_posix() for path in (root / "models").rglob("*") if path.is_file()}
@@ -132,6 +136,23 @@ def test_scores_and_signals_go_on_to_the_last_kline(ran):
         assert signals.rows == predictions.rows >= 4 * 4032
         assert predictions.last == signals.last == pd.Timestamp("2025-02-28 23:55", tz="UTC")
         assert set(predictions.read(["sample"])["sample"]) == {"out_of_sample", "live"}
+
+
+@pytest.mark.slow
+def test_paper_trades_follow_the_signals_and_say_what_they_earned(ran):
+    """Both shipped strategies resolve to a rule and trade; walk-forward and live results stand apart."""
+    platform, market = build_platform(ran), Market("BTCUSDT", "5m")
+    rows = {(row["variant"], row["sample"]): row for row in result_rows(platform, [market])}
+    assert set(rows) >= {(variant, "out_of_sample") for variant in MODELS}
+    for variant in MODELS:
+        trades = platform.stored(market, f"trades/{variant}").read()
+        check_trades(trades)
+        closed = trades[is_closed(trades) & (trades["sample"] == "out_of_sample")]
+        assert rows[variant, "out_of_sample"]["trades"] == len(closed) > 500
+        report = performance_report(platform, Question(market, variant))
+        assert report.end - report.start == pd.Timedelta(days=56)
+        assert report.total_pnl == pytest.approx(closed["pnl"].sum())
+        assert "lost" in headline(report).verdict or report.total_pnl > 0
 
 
 def materialize(platform: Platform, market: Market, assets: Sequence[str], **config: str) -> object:

@@ -38,6 +38,9 @@ GROUPS = (
     "models_conservative",
     "predictions",
     "signals",
+    "trades",
+    "performance",
+    "drift",
 )
 ASSETS = ("klines", "data", "features", "matrix", "high_040_4", "low_040_4", "aggressive", "conservative")
 MODEL = "/assets/models/aggressive/lgbm/high_040_4"

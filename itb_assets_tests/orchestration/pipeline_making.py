@@ -38,7 +38,15 @@ ASSETS = (
     "predictions/steady",
     "signals/brisk",
     "signals/steady",
+    "trades/brisk",
+    "trades/steady",
+    "performance/brisk",
+    "performance/steady",
+    "drift/brisk",
+    "drift/steady",
 )
+BY_KLINE = ASSETS[:8]
+"""Those with a row a kline; trades, days and looks for drift come when they come."""
 
 QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

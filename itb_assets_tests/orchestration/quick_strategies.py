@@ -35,9 +35,10 @@ def _averages(windows: list[int]) -> dict[str, Any]:
     return {"generator": "talib", "config": {"columns": ["close"], "functions": ["SMA"], "windows": windows}}
 
 
-def _signals(variant: str, up: str, down: str) -> list[dict[str, Any]]:
+def _signals(variant: str, up: str, down: str, limits: tuple[float, float]) -> list[dict[str, Any]]:
+    """Return rules whose limits lie where the invented markets' scores do, so that both sides are traded."""
     score = f"score_{variant}"
-    limits = {"buy_signal_threshold": 0.05, "sell_signal_threshold": -0.05}
+    parameters = dict(zip(("buy_signal_threshold", "sell_signal_threshold"), limits, strict=True))
     return [
         {"generator": "combine", "config": {"columns": [up, down], "names": score, "combine": "difference"}},
         {"generator": "smoothen", "config": {"columns": score, "names": f"smooth_{variant}", "window": 12}},
@@ -46,7 +47,7 @@ def _signals(variant: str, up: str, down: str) -> list[dict[str, Any]]:
             "config": {
                 "columns": f"smooth_{variant}",
                 "names": [f"buy_{variant}", f"sell_{variant}"],
-                "parameters": limits,
+                "parameters": parameters,
             },
         },
     ]
@@ -68,7 +69,7 @@ _BRISK: Mapping[str, Any] = {
     "labels": ["high_020_4", "low_020_4"],
     "algorithms": [{"name": "lgbm", "algo": "lgbm", "train": {"n_estimators": 10, "num_leaves": 5}}],
     "walk_forward": _WALK_FORWARD,
-    "signal_sets": _signals("brisk", "high_020_4_lgbm", "low_020_4_lgbm"),
+    "signal_sets": _signals("brisk", "high_020_4_lgbm", "low_020_4_lgbm", (0.01, -0.02)),
 }
 _STEADY: Mapping[str, Any] = {
     "label_horizon": 4,
@@ -82,7 +83,8 @@ _STEADY: Mapping[str, Any] = {
     "labels": ["high_020_4", "low_020_12"],
     "algorithms": [{"name": "logreg", "algo": "logreg", "params": {"is_scale": True}}],
     "walk_forward": _WALK_FORWARD,
-    "signal_sets": _signals("steady", "high_020_4_logreg", "low_020_12_logreg"),
+    "signal_sets": _signals("steady", "high_020_4_logreg", "low_020_12_logreg", (-0.038, -0.045)),
+    "paper_trading": {"time_limit_rows": 12, "max_positions": 2, "slippage_pct": 0.01},
 }
 
 

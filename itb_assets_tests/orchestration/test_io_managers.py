@@ -27,7 +27,14 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 
 NOWHERE = "postgresql+psycopg2://itb:password@127.0.0.1:9/itb"
 LATER = NOW + timedelta(minutes=40)
-KEPT = ("raw/klines", "predictions/brisk", "predictions/steady", "signals/brisk", "signals/steady")
+KEPT = (
+    "raw/klines",
+    *(
+        f"{stage}/{variant}"
+        for stage in ("predictions", "signals", "trades")
+        for variant in ("brisk", "steady")
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +100,12 @@ def assert_tables_equal_files(pipeline: Pipeline) -> None:
         pd.testing.assert_frame_equal(
             outputs[list(expected)].astype(expected.dtypes), expected, check_exact=True
         )
+    trades = database.read("trades", WOLF)
+    assert set(trades["source"]) == {"paper"}
+    for variant in ("brisk", "steady"):
+        frame = pipeline.frame(f"trades/{variant}").rename(columns={"entry_price": "price"})
+        rows = trades[trades["account"] == variant].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows[list(frame)], frame, check_exact=True, check_dtype=False)
     for asset in KEPT:
         recorded = database.recorded(asset, WOLF)
         assert recorded is not None

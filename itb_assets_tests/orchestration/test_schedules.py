@@ -17,7 +17,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._utils.schedules import cron_string_iterator
-from pipeline_making import NOW, WOLF, Pipeline, open_pipeline, pages, problems
+from pipeline_making import BY_KLINE, NOW, WOLF, Pipeline, open_pipeline, pages, problems
 from quick_strategies import brisk, steady
 
 from itb_assets.domain.markets import FREQ_MS, Market
@@ -31,7 +31,11 @@ ALWAYS = {
     "processed/data",
     "processed/features",
     "labeled/matrix",
-    *(f"{stage}/{variant}" for stage in ("predictions", "signals") for variant in ("brisk", "steady")),
+    *(
+        f"{stage}/{variant}"
+        for stage in ("predictions", "signals", "trades", "performance", "drift")
+        for variant in ("brisk", "steady")
+    ),
 }
 COMBINED = {
     "generator": "combine",
@@ -229,7 +233,7 @@ def test_a_requested_run_runs(built):
         result = replace(built.at(CLOSE), instance=quick).run_well(assets=sorted(selected(request)))
     made = pages(result)
     assert set(made) == ALWAYS
-    assert all(page["rows_new"] == 1 for page in made.values())
+    assert all(made[asset]["rows_new"] == 1 for asset in BY_KLINE)
 
 
 def test_weekly_training_trains_every_stored_market_that_is_followed(built):

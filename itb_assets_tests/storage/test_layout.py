@@ -25,6 +25,8 @@ def test_paths_are_those_of_the_design(tmp_path):
             layout.matrix(BTC),
             layout.predictions(BTC, "aggressive"),
             layout.signals(BTC, "aggressive"),
+            layout.trades(BTC, "aggressive"),
+            layout.performance(BTC, "aggressive"),
             layout.model_dir(BTC, "aggressive", "lgbm", "high_040_4"),
         )
     ]
@@ -36,6 +38,8 @@ def test_paths_are_those_of_the_design(tmp_path):
         "BTCUSDT/5m/labeled/matrix.csv",
         "BTCUSDT/5m/predictions/aggressive.csv",
         "BTCUSDT/5m/signals/aggressive.csv",
+        "BTCUSDT/5m/trades/aggressive.csv",
+        "BTCUSDT/5m/performance/aggressive.csv",
         "models/BTCUSDT/5m/aggressive/lgbm/high_040_4",
     ]
 
@@ -52,6 +56,8 @@ def test_a_name_that_could_leave_the_root_is_refused(tmp_path, name):
     for ask in (
         lambda: layout.predictions(BTC, name),
         lambda: layout.signals(BTC, name),
+        lambda: layout.trades(BTC, name),
+        lambda: layout.performance(BTC, name),
         lambda: layout.model_dir(BTC, name, "lgbm", "high"),
         lambda: layout.model_dir(BTC, "aggressive", name, "high"),
     ):
