@@ -156,6 +156,7 @@ def _context(key: dg.AssetKey) -> Any:  # noqa: ANN401 - it stands in for three 
         asset_partition_keys={PARTITION},
         partition_key=PARTITION,
         run_id="benchmark",
+        run=SimpleNamespace(run_id="benchmark"),
         add_output_metadata=lambda _: None,
     )
 
