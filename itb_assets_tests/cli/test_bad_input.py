@@ -20,6 +20,7 @@ import psycopg2
 import pytest
 from conftest import MARKET, WINDOW, Itb, Said
 from dagster_postgres.utils import DagsterPostgresException, wait_for_connection
+from refusals import BAD, LATER, RUN, SECRET, WRONG, contents, refused
 
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
@@ -27,9 +28,6 @@ from itb_assets.errors import DatabaseUnavailable
 from itb_assets.orchestration.failures import cause_of
 from itb_assets.storage.embedded import EmbeddedPostgres
 
-WRONG, LATER, BAD = 2, 3, 4
-RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, *WINDOW)
-SECRET = "s3cretword"  # noqa: S105 - what must not be shown
 NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
@@ -74,18 +72,6 @@ def copied(itb, built) -> Itb:
     return replace(itb, environment={**itb.environment, "ITB_STORAGE_PHASE": "files"})
 
 
-def contents(root: Path) -> dict[str, str]:
-    """Return the digest of every file but those that a failed run may change.
-
-    These are logs, locks, downloads, and the catalogue of gaps, which counts how often a gap was seen.
-    """
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
-        if path.is_file() and path.relative_to(root).parts[0] != ".itb" and path.name != "gaps.json"
-    }
-
-
 def rows_in(server: EmbeddedPostgres) -> int:
     """Return how many rows the tables hold in the database for bad input."""
     folder = server.status().socket_dir
@@ -96,16 +82,6 @@ def rows_in(server: EmbeddedPostgres) -> int:
             return 0
         cursor.execute("SELECT (SELECT count(*) FROM ohlcv) + (SELECT count(*) FROM manifests)")
         return int(cursor.fetchone()[0])
-
-
-def refused(said: Said, code: int, *words: str) -> None:
-    """Assert that a command ended with a code and said these words, as people read them."""
-    assert said.code == code, said
-    assert said.err.startswith("error: "), said
-    for word in words:
-        assert word in said.err, said
-    assert "Traceback" not in said.out + said.err
-    assert SECRET not in said.out + said.err
 
 
 def test_a_symbol_that_is_a_path(itb):
