@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from itb_assets.cli import model_versions
 from itb_assets.cli.output import JsonOption, console, emit
 from itb_assets.domain.strategy import Strategy
 from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.status import model_page, model_rows
 from itb_assets.settings import load_settings
 from itb_assets.storage.strategies import read_strategies, read_strategy
@@ -22,6 +24,7 @@ strategies_app = typer.Typer(no_args_is_help=True, help="Strategy files: feature
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    model_versions.register(models_app)
     app.add_typer(models_app, name="models")
     app.add_typer(strategies_app, name="strategies")
 
@@ -57,6 +60,8 @@ def models_show(
         typer.echo(json.dumps(page, indent=2, default=str))
         return
     metrics = page["metrics"]
+    for what in ("in_use", "trading", "luck"):
+        console.print(f"{what.replace('_', ' ')}: {page[what]}", markup=False, soft_wrap=True)
     _fields(f"{model}: how it was trained", page["metadata"])
     _fields("Out of sample, all windows", metrics["overall"])
     folds = [{key: _short(fold[key]) for key in _FOLD} for fold in metrics["folds"]]
@@ -114,6 +119,7 @@ def strategies_check(
     Example: `itb strategies check my_strategies/scalper.jsonc`
     """
     strategy = read_strategy(file)
+    traded = _paper_trading(strategy)
     if as_json:
         emit([_strategy_row(strategy)], title="", as_json=True, empty="")
         return
@@ -123,8 +129,21 @@ def strategies_check(
         markup=False,
         soft_wrap=True,
     )
+    console.print(f"  paper trading: {traded}", markup=False)
     for name in strategy.unused:
         console.print(f"  accepted, not used here: {name}", markup=False)
+
+
+def _paper_trading(strategy: Strategy) -> str:
+    """Say how the signals would be traded; raise ConfigError where strategy and labels leave that open."""
+    platform = Platform(load_settings(), (strategy,))
+    if strategy.variant not in platform.traded_variants:
+        return "none, the signals neither buy nor sell"
+    rule = platform.trading_rule(strategy.variant)
+    return (
+        f"{rule.direction}, take profit {rule.take_profit_pct:g} %, stop loss {rule.stop_loss_pct:g} %, "
+        f"at most {rule.time_limit_rows} klines, fee {rule.fee_pct:g} % a side"
+    )
 
 
 def _strategy_row(strategy: Strategy) -> dict[str, object]:

@@ -16,6 +16,7 @@ from itb_assets.orchestration.metadata import frame_metadata
 from itb_assets.orchestration.models import LoadedModel, ModelUpdate, load_model
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.orchestration.promotion import keep_model, kept_page, tell_kept
 from itb_assets.orchestration.updates import FrameUpdate
 from itb_assets.storage.frames import Record, StoredFrame
 from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
@@ -73,6 +74,8 @@ class FrameIOManager(dg.IOManager):
             database = self._platform.database
             if database is not None and database.keeps(asset):
                 database.replace(asset, market, frame, from_time=update.from_time, manifest=manifest)
+            if database is not None and update.commit is not None:
+                update.commit(database)
 
         if update.from_time is None:
             return frames.write(path, frame, record=record, before_commit=commit_rows)
@@ -108,27 +111,24 @@ def _refuse_stale(market: Market, asset: str, update: FrameUpdate, stored: Store
 
 
 class ModelIOManager(dg.IOManager):
-    """Stores a ModelUpdate as a folder, hands out a LoadedModel checked before it is unpickled."""
+    """Keeps a ModelUpdate as a version, hands out the promoted one, checked before it is unpickled."""
 
     def __init__(self, platform: Platform) -> None:
         """Keep the stores to write to."""
         self._platform = platform
 
     def handle_output(self, context: dg.OutputContext, obj: ModelUpdate) -> None:
-        """Write model, metadata, metrics and out-of-sample scores as one folder."""
+        """Keep model, metadata, metrics and out-of-sample scores as a version, and use it unless worse."""
         with as_failures(retry=self._platform.retry_steps):
             market = _market(context)
-            folder = self._platform.layout.model_dir(market, obj.name.variant, obj.name.algo, obj.name.label)
             with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
-                self._platform.models.save(
-                    folder,
-                    payload=obj.trained.payload,
-                    metadata=dict(obj.metadata),
-                    metrics=dict(obj.metrics),
-                    scores=obj.trained.scores,
-                )
-            place = dg.MetadataValue.path(str(folder.absolute()))
-            context.add_output_metadata({**obj.page, "path": place})
+                kept = keep_model(self._platform, market, obj, run_id=context.run_id)
+            tell_kept(context, obj, market, kept)
+            promoted = self._platform.layout.promoted_dir(kept.address)
+            place = dg.MetadataValue.path(
+                str((promoted if kept.promoted else kept.version.folder).absolute())
+            )
+            context.add_output_metadata({**kept_page(kept), **obj.page, "path": place})
 
     def load_input(self, context: dg.InputContext) -> LoadedModel:
         """Return the model after its digest, signature and address were checked."""

@@ -1,14 +1,15 @@
-"""Training a market's model: what is handed to the model IO manager and shown on the asset's page.
+"""Training a market's model, and what is handed to the model IO manager and by it.
 
-How a model is fitted and judged belongs to `domain.training`.
+How a model is fitted and judged belongs to `domain.training`, whether it is used then to `promotion`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import dagster as dg
@@ -17,14 +18,15 @@ import pandas as pd
 from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ModelRejected
-from itb_assets.observability.plots import feature_importance, score_calibration, walk_forward_auc
-from itb_assets.orchestration.metadata import pictures, table
+from itb_assets.orchestration.evidence import PRICES, drift_reference, evidence
+from itb_assets.orchestration.model_page import training_page
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
 from itb_assets.storage.layout import MODEL_FILE, SCORES_FILE
 from itb_assets.storage.models import StoredModel
 
-LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "pandas", "ta-lib")
+LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "ta-lib", "optuna")
+"""What decides the bits of a score; one of an extra that is not there is left out."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +92,15 @@ class LoadedModel:
 
 
 def load_model(platform: Platform, market: Market, name: ModelName) -> LoadedModel:
-    """Load a model and refuse one that was made for another market, variant, algo or label."""
-    folder = platform.layout.model_dir(market, name.variant, name.algo, name.label)
-    expect = {"symbol": market.symbol, "freq": market.freq, **asdict(name)}
-    return LoadedModel(platform.models.load(folder, expect=expect))
+    """Load the promoted model and refuse one that was made for another market, variant, algo or label."""
+    address = name.at(market)
+    return LoadedModel(platform.models.load(platform.layout.promoted_dir(address), expect=address.identity))
 
 
 def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFrame) -> ModelUpdate:
     """Fit, judge out of sample, and describe one model of one market."""
     strategy, algorithm = platform.strategy(name.variant), platform.algorithm(name)
-    columns = ["timestamp", *strategy.train_features, name.label]
+    columns = list(dict.fromkeys(["timestamp", *PRICES, *strategy.train_features, name.label]))
     frame = (
         matrix.read(columns)
         if strategy.train_length is None
@@ -115,11 +116,13 @@ def train(platform: Platform, market: Market, name: ModelName, matrix: StoredFra
         label_horizon_rows=platform.label_horizon_rows(name.label),
         train_length=strategy.train_length,
         seed=platform.settings.seed,
+        cross_validation=strategy.cross_validation,
         threads=platform.settings.threads,
     )
     metadata = _metadata(platform, market, name, matrix, trained)
-    metrics = trained.metrics_json()
-    return ModelUpdate(name, trained, metadata, metrics, _page(trained))
+    metadata["drift_reference"] = drift_reference(trained, frame, market)
+    metrics = evidence(platform, market, name, trained, frame)
+    return ModelUpdate(name, trained, metadata, metrics, training_page(trained, metrics))
 
 
 def _rows_needed(platform: Platform, name: ModelName) -> int:
@@ -160,68 +163,36 @@ def _metadata(
         "strategy_digest": strategy.digest,
         "trained_at": platform.clock().isoformat(),
         "code_version": version("itb-assets"),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "libraries": _libraries(),
     }
 
 
-def _page(trained: training.TrainedModel) -> dict[str, Any]:
-    overall = trained.metrics
-    return {
-        "auc": _rounded(overall.auc),
-        "win_rate": "too few signals" if overall.win_rate is None else _rounded(overall.win_rate),
-        "base_rate": _rounded(overall.base_rate),
-        "plots": _plots(trained),
-        "walk_forward": table(
-            [
-                {
-                    "window": f"{fold.score_start:%Y-%m-%d}",
-                    "rows": fold.metrics.rows,
-                    "auc": fold.metrics.auc,
-                    "base rate": fold.metrics.base_rate,
-                }
-                for fold in trained.folds
-            ]
-        ),
-        "average_precision": _rounded(overall.average_precision),
-        "brier": _rounded(overall.brier),
-        "out_of_sample_rows": overall.rows,
-        "train_rows": trained.n_train_rows,
-        "trained_until": f"{trained.train_end:%Y-%m-%d %H:%M} UTC",
-    }
-
-
-def _plots(trained: training.TrainedModel) -> dg.MarkdownMetadataValue:
-    windows = [(f"{fold.score_start:%Y-%m-%d}", _number(fold.metrics.auc)) for fold in trained.folds]
-    scores, importance = trained.scores, trained.importance
-    return pictures(
-        {
-            "walk-forward AUC": walk_forward_auc(windows, _number(trained.metrics.auc)),
-            "score calibration": score_calibration(scores["score"], scores["outcome"]),
-            "feature importance": feature_importance(list(importance), list(importance.values())),
-        }
-    )
-
-
-def _rounded(value: float | None) -> float | str:
-    return "unknown" if value is None else round(value, 4)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _libraries() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
 
 
 def needs_training(platform: Platform, market: Market, name: ModelName) -> bool:
-    """Tell whether a model is missing or was made under another definition.
+    """Tell whether no model is in use, or neither it nor the newest version has the present definition.
 
-    One that is refused is left as it is: whoever loads it says why, and training again is a person's choice.
+    The newest may be a candidate that was found worse: the same training would give the same again. A
+    promoted model that is refused is left as it is: whoever loads it says why, and training again is a
+    person's choice.
     """
+    address, wanted = name.at(market), platform.training_digest(name)
     try:
-        metadata = platform.models.peek(
-            platform.layout.model_dir(market, name.variant, name.algo, name.label)
-        )
+        metadata = platform.models.peek(platform.layout.promoted_dir(address))
     except ModelRejected:
         return False
-    return metadata is None or metadata.get("training_digest") != platform.training_digest(name)
+    if metadata is None:
+        return True
+    if metadata.get("training_digest") == wanted:
+        return False
+    newest = platform.registry.newest(address)
+    return newest is None or newest.metadata.get("training_digest") != wanted
 
 
 def model_keys(platform: Platform) -> list[dg.AssetKey]:

@@ -23,10 +23,12 @@ EVENT_LOG_LEVEL = logging.INFO
 
 
 @contextmanager
-def asset_log(context: dg.AssetExecutionContext, asset: str, market: Market) -> Iterator[Logger]:
+def asset_log(
+    context: dg.AssetExecutionContext | dg.OutputContext, asset: str, market: Market
+) -> Iterator[Logger]:
     """Yield the logger of an asset under way; what others log meanwhile has its context too."""
     about = {
-        "run_id": context.run.run_id,
+        "run_id": context.run_id if isinstance(context, dg.OutputContext) else context.run.run_id,
         "asset": asset,
         "symbol": market.symbol,
         "freq": market.freq,

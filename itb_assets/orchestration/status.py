@@ -5,19 +5,20 @@ Showing them belongs to the command line and the UI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import InputError, ItbError
+from itb_assets.errors import ItbError
 from itb_assets.orchestration.checks import LATE_AFTER_KLINES, PUBLISH_GRACE
+from itb_assets.orchestration.model_page import luck_words, trading_words
+from itb_assets.orchestration.model_versions import parse_model, used_words
 from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.orchestration.promotion import model_path
 from itb_assets.storage.catalogue import read_gaps
 from itb_assets.storage.layout import ModelAddress
-
-MODEL_PARTS = ("SYMBOL", "FREQ", "VARIANT", "ALGO", "LABEL")
 
 
 def market_rows(platform: Platform) -> list[dict[str, Any]]:
@@ -40,8 +41,15 @@ def _market_row(platform: Platform, market: Market) -> dict[str, Any]:
         "gaps": len(gaps),
         "missing_rows": sum(gap.missing_rows for gap in gaps),
         "models": f"{len(found)} of {len(wanted)}",
+        "paper_trades": sum(_paper_trades(platform, market)),
         "freshness": freshness(market, last, pd.Timestamp(platform.clock())),
     }
+
+
+def _paper_trades(platform: Platform, market: Market) -> Iterator[int]:
+    for variant in platform.traded_variants:
+        stored = platform.stored(market, f"trades/{variant}")
+        yield 0 if stored is None else stored.rows
 
 
 def freshness(market: Market, last: pd.Timestamp | None, now: pd.Timestamp) -> str:
@@ -86,35 +94,45 @@ def gap_rows(platform: Platform, *, closed: bool = False) -> list[dict[str, Any]
 
 
 def model_rows(platform: Platform) -> list[dict[str, Any]]:
-    """Describe every model folder, with figures on rows it was never trained on."""
+    """Describe every model in use, with figures on rows it was never trained on."""
     return [_model_row(platform, address) for address in platform.layout.models()]
 
 
 def _model_row(platform: Platform, address: ModelAddress) -> dict[str, Any]:
-    market = address.market
-    name = f"{market.symbol}/{market.freq}/{address.variant}/{address.algo}/{address.label}"
     figures = ("auc", "average_precision", "base_rate", "win_rate", "rows")
+    traded = ("trades", "expectancy_pct")
+    unknown = dict.fromkeys(("version", *figures, *traded, "trained_until"))
+    row = {"model": model_path(address), **unknown}
     try:
-        model = platform.models.load(
-            platform.layout.model_dir(market, address.variant, address.algo, address.label)
-        )
+        model = platform.models.load(platform.layout.promoted_dir(address))
     except ItbError as error:
-        return {"model": name, **dict.fromkeys(figures), "trained_until": None, "state": type(error).__name__}
-    overall, until = model.metrics["overall"], _minute(pd.Timestamp(model.metadata["train_end"]))
-    return {"model": name, **{key: overall[key] for key in figures}, "trained_until": until, "state": "whole"}
+        return row | {"state": type(error).__name__}
+    overall, trading = model.metrics["overall"], model.metrics.get("trading") or {}
+    return {
+        **row,
+        "version": model.metadata.get("version"),
+        **{key: overall[key] for key in figures},
+        **{key: trading.get(key) for key in traded},
+        "trained_until": _minute(pd.Timestamp(model.metadata["train_end"])),
+        "state": "whole",
+    }
 
 
 def model_page(platform: Platform, name: str) -> dict[str, Any]:
-    """Return metadata and metrics of the model named SYMBOL/FREQ/VARIANT/ALGO/LABEL, after checking it."""
-    parts = name.split("/")
-    if len(parts) != len(MODEL_PARTS):
-        raise InputError(
-            f"model {name!r} is not valid: expected {'/'.join(MODEL_PARTS)}, as `itb models list` shows it"
-        )
-    symbol, freq, variant, algo, label = parts
-    folder = platform.layout.model_dir(Market(symbol, freq), variant, algo, label)
-    model = platform.models.load(folder)
-    return {"metadata": dict(model.metadata), "metrics": dict(model.metrics)}
+    """Return what there is of the model in use named SYMBOL/FREQ/VARIANT/ALGO/LABEL, after checking it.
+
+    `in_use` says in words which version it is and why, `trading` and `luck` what it is worth.
+    """
+    address = parse_model(name)
+    model = platform.models.load(platform.layout.promoted_dir(address))
+    metrics = dict(model.metrics)
+    return {
+        "in_use": used_words(platform, address),
+        "trading": trading_words(metrics),
+        "luck": luck_words(metrics),
+        "metadata": dict(model.metadata),
+        "metrics": metrics,
+    }
 
 
 def _minute(time: pd.Timestamp | None) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ItbError
+from itb_assets.orchestration.executed import executed_fills
 from itb_assets.orchestration.models import load_model
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.layout import ModelAddress
@@ -29,8 +30,10 @@ def verify(platform: Platform) -> Iterator[Finding]:
     for market in platform.layout.markets():
         for asset in platform.frame_names():
             yield from _frame(platform, market, asset)
+    yield from _fills(platform)
     for address in platform.layout.models():
         yield _model(platform, address)
+        yield from _versions(platform, address)
 
 
 def _frame(platform: Platform, market: Market, asset: str) -> Iterator[Finding]:
@@ -57,6 +60,27 @@ def _frame(platform: Platform, market: Market, asset: str) -> Iterator[Finding]:
         )
     else:
         yield Finding(str(market), f"table of {asset}")
+
+
+def _fills(platform: Platform) -> Iterator[Finding]:
+    """Check that executed trades, where any were imported, can be read."""
+    fills = executed_fills(platform.settings)
+    if not fills.exists():
+        return
+    try:
+        fills.read()
+    except ItbError as error:
+        yield Finding("", "executed trades", str(error))
+    else:
+        yield Finding("", "executed trades")
+
+
+def _versions(platform: Platform, address: ModelAddress) -> Iterator[Finding]:
+    """Check the kept versions that are not in use, each by itself."""
+    for version in platform.registry.versions(address):
+        if version.state != "promoted":
+            name = f"models/{address.variant}/{address.algo}/{address.label} version {version.number}"
+            yield Finding(str(address.market), name, version.error)
 
 
 def _model(platform: Platform, address: ModelAddress) -> Finding:
