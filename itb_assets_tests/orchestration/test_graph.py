@@ -13,7 +13,7 @@ from pipeline_making import settings_of
 
 from itb_assets.orchestration.build import build_defs
 from itb_assets.orchestration.partitions import MARKETS
-from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.platform import BY_VARIANT, Platform
 from itb_assets.storage.strategies import read_strategies
 
 MATRIX = dg.AssetKey(["labeled", "matrix"])
@@ -24,6 +24,7 @@ VARIANTS = {
 BLOCKING = {
     "raw/klines:schema",
     "processed/features:look_ahead",
+    "labeled/matrix:label_join",
     "labeled/matrix:unknown_tail",
     "predictions/aggressive:out_of_sample",
     "predictions/conservative:out_of_sample",
@@ -34,6 +35,16 @@ OTHERS = {
     "processed/features:serve_parity",
     "predictions/aggressive:serve_parity",
     "predictions/conservative:serve_parity",
+    "trades/aggressive:rule",
+    "trades/conservative:rule",
+    "drift/aggressive:drift",
+    "drift/conservative:drift",
+    *(
+        f"models/{variant}/{model}:{check}"
+        for variant, models in VARIANTS.items()
+        for model in models
+        for check in ("promoted", "too_good")
+    ),
 }
 
 
@@ -57,7 +68,7 @@ def _models(graph) -> set[dg.AssetKey]:
 def test_the_shipped_strategies_give_the_assets_of_the_design(graph):
     stages = ["raw/klines", "processed/data", "processed/features", "labeled/matrix"]
     models = [f"models/{variant}/{name}" for variant, names in VARIANTS.items() for name in names]
-    ends = [f"{stage}/{variant}" for variant in VARIANTS for stage in ("predictions", "signals")]
+    ends = [f"{stage}/{variant}" for variant in VARIANTS for stage in BY_VARIANT]
     assert {"/".join(key.path) for key in graph.get_all_asset_keys()} == {*stages, *models, *ends}
 
 
@@ -70,7 +81,7 @@ def test_every_asset_says_what_it_is_and_is_partitioned_by_market(graph):
         assert node.kinds
         assert len(node.description or "") > 30
         assert node.partitions_def == MARKETS
-        if stage in ("models", "predictions", "signals"):
+        if stage in ("models", *BY_VARIANT):
             assert node.tags["variant"] == key.path[1]
         if stage == "models":
             assert (node.tags["algo"], node.tags["label"]) == tuple(key.path[2:])
@@ -91,11 +102,11 @@ def test_only_models_read_the_matrix(graph):
         assert graph.get(key).parent_keys == {MATRIX}
 
 
-def test_without_models_no_label_reaches_a_signal(graph):
-    """Everything above a signal, models left out, comes from klines and features alone."""
+def test_without_models_no_label_reaches_a_trade_or_what_it_earned(graph):
+    """Everything above performance, models left out, comes from klines and features alone."""
     for variant in VARIANTS:
         above: set[dg.AssetKey] = set()
-        rest = [dg.AssetKey(["signals", variant])]
+        rest = [dg.AssetKey(["performance", variant])]
         while rest:
             key = rest.pop()
             if key.path[0] != "models" and key not in above:
@@ -107,6 +118,8 @@ def test_without_models_no_label_reaches_a_signal(graph):
             "processed/features",
             f"predictions/{variant}",
             f"signals/{variant}",
+            f"trades/{variant}",
+            f"performance/{variant}",
         }
 
 
@@ -125,7 +138,7 @@ def test_jobs_cover_what_their_names_say(defs, graph):
     }
     assert covered["build_market"] == everything
     assert covered["update_market"] == everything - _models(graph)
-    ends = {key for key in everything if key.path[0] in ("predictions", "signals")}
+    ends = {key for key in everything if key.path[0] in BY_VARIANT}
     assert covered["train_market"] == _models(graph) | ends
 
 
