@@ -84,7 +84,10 @@ def test_the_top(empty):
     assert empty("run", "--nosuch").code == 2
 
 
-SHOWN_ELSEWHERE = {("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")}
+SHOWN_ELSEWHERE = {
+    *{("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")},
+    *{("models", "versions"), ("models", "promote"), ("models", "rollback"), ("trades", "import")},
+}
 
 
 @pytest.mark.parametrize("path", [path for path in WITH_JSON if path not in SHOWN_ELSEWHERE], ids=" ".join)
