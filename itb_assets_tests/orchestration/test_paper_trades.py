@@ -17,6 +17,14 @@ from itb_assets.orchestration.results import result_rows, trade_rows
 
 CANDLE = timedelta(minutes=5)
 VARIANTS = ("brisk", "steady")
+CHAIN = ["raw/klines", "processed/data", "processed/features"]
+CHAIN += [
+    f"{stage}/{variant}"
+    for stage in ("predictions", "signals", "trades", "performance")
+    for variant in VARIANTS
+]
+"""All that what is earned depends on, models left as they are."""
+STEADY = [asset for asset in CHAIN if not asset.endswith("/brisk")]
 ENDS = [f"{stage}/{variant}" for stage in ("trades", "performance") for variant in VARIANTS]
 TO_MIDNIGHT = datetime(2024, 3, 6, 0, 0, 30, tzinfo=UTC)
 
@@ -60,14 +68,14 @@ def test_two_places_are_used(built):
 def test_going_on_gives_what_one_run_gives(built, steps):
     """Whatever was open, waiting or shared a day with live rows when the run before ended."""
     for candles in steps:
-        built.at(NOW + candles * CANDLE).run_well()
+        built.at(NOW + candles * CANDLE).run_well(assets=CHAIN)
         assert_follow(built)
     assert set(built.frame("trades/steady")["sample"]) == {"out_of_sample", "live"}
 
 
 def test_an_update_costs_the_new_rows(built):
-    built.at(NOW + 12 * CANDLE).run_well()
-    made = pages(built.at(NOW + 13 * CANDLE).run_well())
+    built.at(NOW + 12 * CANDLE).run_well(assets=CHAIN)
+    made = pages(built.at(NOW + 13 * CANDLE).run_well(assets=CHAIN))
     for variant in VARIANTS:
         rule = built.platform.trading_rule(variant)
         assert made[f"trades/{variant}"]["rows_computed"] <= rule.max_positions + 2
@@ -85,13 +93,13 @@ def test_the_same_again_changes_nothing(built):
 @pytest.mark.parametrize("row", [-9, -180], ids=["live", "out of sample"])
 def test_a_kline_that_vanishes_and_comes_back(built, row):
     """A position is not entered in a gap and leaves after it; then all is as before."""
-    built.at(NOW + 20 * CANDLE).run_well()
+    built.at(NOW + 20 * CANDLE).run_well(assets=CHAIN)
     before = {asset: built.frame(asset) for asset in ENDS}
     klines = built.frame("raw/klines")
     built.rewrite("raw/klines", klines.drop(klines.index[row]).reset_index(drop=True))
-    built.run_well()
+    built.run_well(assets=CHAIN)
     assert_follow(built)
-    built.run_well(config={"repair_gaps": True})
+    built.run_well(assets=CHAIN, config={"repair_gaps": True})
     for asset in ENDS:
         pd.testing.assert_frame_equal(built.frame(asset), before[asset], rtol=1e-9, atol=1e-12)
 
@@ -153,7 +161,7 @@ def test_trades_of_rows_trained_on_reach_no_figure(built):
 
 def test_the_page_of_trades(built):
     """Results a sample, what became of the signals, the newest positions, and the rule."""
-    made = pages(built.at(NOW + 40 * CANDLE).run_well())
+    made = pages(built.at(NOW + 40 * CANDLE).run_well(assets=CHAIN))
     for variant in VARIANTS:
         page, trades = made[f"trades/{variant}"], built.frame(f"trades/{variant}")
         fates = page["signals_computed"]
@@ -180,7 +188,7 @@ def test_pictures_are_drawn_when_a_day_is_complete_and_not_at_every_kline(built)
         (TO_MIDNIGHT + timedelta(days=1, hours=1), True),
         (TO_MIDNIGHT + timedelta(days=1, hours=1, minutes=5), False),
     ):
-        page = pages(built.at(now).run_well())["performance/steady"]
+        page = pages(built.at(now).run_well(assets=STEADY))["performance/steady"]
         assert ("data:image/png" in page["plots"]) == drawn, now
         assert ("Sharpe" in page.get("key_figures", "")) == drawn
         assert len(page["plots"]) < (400_000 if drawn else 300)
@@ -190,9 +198,9 @@ def test_pictures_are_drawn_when_a_day_is_complete_and_not_at_every_kline(built)
 
 
 def test_everything_anew_draws_every_sample(built):
-    built.at(NOW + 40 * CANDLE).run_well()
+    built.at(NOW + 40 * CANDLE).run_well(assets=STEADY)
     changed = built.with_strategies(brisk(), steady(paper_trading={"time_limit_rows": 8}))
-    page = pages(changed.run_well())["performance/steady"]
+    page = pages(changed.run_well(assets=STEADY))["performance/steady"]
     for sample in ("out_of_sample", "live"):
         assert f"![equity and drawdown, {sample}]" in page["plots"]
         assert f"![win rate by hour, {sample}]" in page["plots"]
@@ -201,7 +209,7 @@ def test_everything_anew_draws_every_sample(built):
 
 
 def test_rows_for_the_command_line_are_those_stored(built):
-    built.at(NOW + 40 * CANDLE).run_well()
+    built.at(NOW + 40 * CANDLE).run_well(assets=CHAIN)
     rows = result_rows(built.platform, [WOLF])
     assert {(row["variant"], row["sample"]) for row in rows} == {
         (variant, sample) for variant in VARIANTS for sample in ("out_of_sample", "live")
