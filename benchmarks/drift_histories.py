@@ -80,6 +80,7 @@ def ways_to_watch(won: Bools, rate: float, *, a_day: int) -> dict[str, Bools]:
         "SPRT": path.highest * UNIT >= upper,
         "CUSUM": path.run_evidence * UNIT >= PLAIN_CUSUM_LIMIT,
         "our rule": judge(path, round(rate * KNOWN), KNOWN).any,
+        "our rule, after every trade": _any_of_day(rule_alone(won, rate, a_day=1), a_day),
     }
 
 
@@ -94,6 +95,12 @@ def rule_by_reference(won: Bools, wins: Ints, trades: int, *, a_day: int) -> Boo
     steps = np.asarray([reference_steps(int(each), trades) for each in wins])
     path = _daily(follow(won, steps[:, :1], steps[:, 1:]), a_day)
     return judge(path, wins[:, None], np.asarray(trades)).any
+
+
+def _any_of_day(alarms: Bools, a_day: int) -> Bools:
+    """Return whether any look of a day alarmed, from (histories, trades) to (histories, days)."""
+    days = alarms.shape[1] // a_day
+    return alarms[:, : days * a_day].reshape(len(alarms), days, a_day).any(axis=2)
 
 
 def _daily(path: EvidencePath, a_day: int) -> EvidencePath:

@@ -92,6 +92,8 @@ def win_rate(rng: np.random.Generator, options: argparse.Namespace, findings: Fi
     findings.table(f"Looking every day for {options.days} days", head, rows)
     none, _, seven, ten = seen["our rule"]
     findings.at_most("our rule, no change, ever alarms", none.ever, 0.01)
+    often = seen["our rule, after every trade"][0].ever
+    findings.at_most("our rule after every trade, no change, ever alarms", often, with_luck(0.01, options))
     findings.at_most("SPRT alone, no change, ever alarms", seen["SPRT"][0].ever, with_luck(0.01, options))
     findings.at_most("CUSUM alone, no change, ever alarms", seen["CUSUM"][0].ever, with_luck(0.02, options))
     findings.at_least("our rule, 7 points, seen", seven.ever, 0.91)
