@@ -36,7 +36,7 @@ def main(data_root: Path = DEMO_ROOT) -> None:
     IMAGES.mkdir(exist_ok=True)
     with serving(data_root), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
-        for draw in (lineage, model, signals):
+        for draw in (lineage, model, signals, performance):
             picture = IMAGES / f"{draw.__name__}.png"
             draw(browser, picture)
             print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")  # noqa: T201 - what was made
@@ -80,13 +80,13 @@ def opened(browser: Browser, path: str, width: int, height: int, *, scale: float
 
 def lineage(browser: Browser, picture: Path) -> None:
     """Draw all assets from klines to signals, both side bars folded away."""
-    page = opened(browser, "/asset-groups", 2300, 1230, scale=0.8)
+    page = opened(browser, "/asset-groups", 2800, 1800, scale=0.66)
     page.get_by_text("Hide navigation").click()
     page.get_by_role("button").filter(has=page.get_by_role("img", name="panel_show_right")).last.click()
     page.keyboard.press("Alt+e")  # expand all groups
     page.wait_for_timeout(SETTLE_MS)
-    page.mouse.move(1150, 1100)
-    page.mouse.wheel(0, -150)  # the topmost group is not quite in sight
+    page.mouse.move(1400, 1500)
+    page.mouse.wheel(0, 175)  # the undermost group is not quite in sight
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=picture)
 
@@ -101,6 +101,12 @@ def signals(browser: Browser, picture: Path) -> None:
     """Draw the newest signals of a market."""
     path = f"/assets/signals/aggressive?view=partitions&partition={quote(MARKET)}"
     plots(opened(browser, path, 1500, 720), picture)
+
+
+def performance(browser: Browser, picture: Path) -> None:
+    """Draw what a market's signals would have earned on paper."""
+    path = f"/assets/performance/aggressive?view=partitions&partition={quote(MARKET)}"
+    plots(opened(browser, path, 1500, 1560), picture)
 
 
 def plots(page: Page, picture: Path) -> None:
