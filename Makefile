@@ -23,7 +23,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .PHONY: help install reinstall demo ui run test format format-check lint types imports pytest bench \
-	docs screenshots lock clean
+	bench-models docs screenshots lock clean
 
 help: ## show this list
 	@echo "Klines to signals as Dagster assets. Start with: make demo"
@@ -98,6 +98,11 @@ pytest: install ## run the tests alone; ARGS names files or options
 
 bench: install ## print the benchmark: each stage beside its floor and the plain way
 	@"$(VENV_PYTHON)" benchmarks/pipeline.py $(ARGS)
+
+bench-models: install ## judge models, paper trading and drift alarms by numbers; takes half an hour
+	@failed=0; for script in evaluation trading drift_simulation; do \
+		printf '\n== %s\n\n' $$script; "$(VENV_PYTHON)" "benchmarks/$$script.py" || failed=1; \
+	done; exit $$failed
 
 docs: install ## write the generated tables of docs/ and .env.example again
 	@"$(VENV_PYTHON)" docs/render_tables.py
