@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 from itb_assets.cli.output import JsonOption, console, emit, tell_error
 from itb_assets.errors import InputError, StorageError
 from itb_assets.orchestration.build import build_platform
-from itb_assets.orchestration.model_comparison import OWN_ROWS, Wanted, compare_models, comparison_plot
+from itb_assets.orchestration.model_comparison import COMMON_ROWS, Wanted, compare_models, comparison_plot
 from itb_assets.orchestration.model_versions import parse_model, promote, roll_back, version_rows
 from itb_assets.settings import load_settings
 
@@ -111,23 +112,30 @@ def models_compare(
     rows = compare_models(build_platform(load_settings()), wanted)
     if plot is not None:
         _draw(rows, plot)
-    sound = [row for row in rows if row["error"] is None]
     if as_json:
         emit(rows, title="", as_json=True, empty="")
-    else:
-        shown = [_compared(row) for row in sound]
-        empty = "no model is trained yet: `itb run` trains them"
-        emit(
-            shown,
-            title="Models out of sample, best first in each market and label",
-            as_json=False,
-            empty=empty,
-        )
-        if any(row["measured_on"] == OWN_ROWS for row in sound):
-            console.print("without a rank: no row was scored by all of them, so each is measured on its own")
-    for row in rows if not as_json else ():
+        return
+    _tables([row for row in rows if row["error"] is None])
+    for row in rows:
         if row["error"] is not None:
             tell_error(f"{row['model']} version {row['version']}: {row['error']}")
+
+
+def _tables(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print one table for each market and label."""
+    if not rows:
+        console.print("no model is trained yet: `itb run` trains them")
+    for (symbol, freq, label), group in groupby(rows, key=_group):
+        compared = list(group)
+        common = compared[0]["measured_on"] == COMMON_ROWS
+        measured = f"{compared[0]['rows']:,} common rows" if common else "no common rows: each on its own"
+        title = f"{symbol} {freq} {label}, out of sample, {measured}, the best first"
+        emit([_compared(row) for row in compared], title=title, as_json=False, empty="")
+
+
+def _group(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    symbol, freq, _, _, label = row["model"].split("/")
+    return symbol, freq, label
 
 
 def _show(told: Mapping[str, Any], *, dry_run: bool, as_json: bool) -> None:
@@ -145,13 +153,12 @@ def _show(told: Mapping[str, Any], *, dry_run: bool, as_json: bool) -> None:
 
 def _compared(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as a person reads it."""
+    _, _, variant, algo, _ = row["model"].split("/")
     return {
-        "model": row["model"],
+        "model": f"{variant}/{algo}",
         "version": row["version"],
         "used": row["promoted"],
-        "rank": row["rank"],
-        "rows": row["rows"],
-        "auc": row["auc"],
+        "AUC": row["auc"],
         "95 %": _span(row["auc_low"], row["auc_high"]),
         "log loss": row["log_loss"],
         "trades": row["trades"],
@@ -164,7 +171,7 @@ def _compared(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _span(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    return None if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

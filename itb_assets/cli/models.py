@@ -35,12 +35,31 @@ def models_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
 
     Example: `itb models list`
     """
+    rows = model_rows(build_platform(load_settings()))
+    shown = [
+        {"model": row["model"], **{head: row[key] for key, head in _LISTED.items()}} if not as_json else row
+        for row in rows
+    ]
     emit(
-        model_rows(build_platform(load_settings())),
-        title="Models, judged out of sample",
+        shown,
+        title="Models in use, judged out of sample",
         as_json=as_json,
         empty="no model is trained yet: `itb run` trains them",
     )
+
+
+_LISTED = {
+    "version": "version",
+    "auc": "AUC",
+    "win_rate": "win rate",
+    "base_rate": "base rate",
+    "rows": "rows",
+    "trades": "trades",
+    "expectancy_pct": "% a trade",
+    "trained_until": "trained until",
+    "state": "state",
+}
+"""What is listed, and under which heading."""
 
 
 @models_app.command("show")
