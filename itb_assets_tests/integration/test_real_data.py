@@ -75,11 +75,16 @@ def test_eight_months_make_the_whole_hierarchy(ran):
         )
     }
     models = {path.relative_to(root).as_posix() for path in (root / "models").rglob("*") if path.is_file()}
+    files = ("model.pkl", "metadata.json", "metrics.json", "scores.parquet")
     assert models == {
-        f"models/BTCUSDT/5m/{variant}/{algo}/{label}/{file}"
+        f"models/BTCUSDT/5m/{variant}/{algo}/{place}"
         for variant, (algo, labels) in MODELS.items()
         for label in labels
-        for file in ("model.pkl", "metadata.json", "metrics.json", "scores.parquet")
+        for place in (
+            *(f"{label}/{file}" for file in files),
+            *(f".versions/{label}/0001/{file}" for file in files),
+            f".versions/{label}/events.jsonl",
+        )
     }
 
 
