@@ -9,22 +9,19 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it, here and in every process started from here
 
-import psutil  # noqa: E402 - after the threads are set
+import machine  # noqa: E402 - after the threads are set
 from measure import Cost, Job, Server  # noqa: E402 - same
 from report import STAGES, WAYS, SizeResult, disagreements, parts, table, verdicts  # noqa: E402 - same
 from sqlalchemy import create_engine, text  # noqa: E402 - same
@@ -41,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server is stopped
     results: list[SizeResult] = []
-    started = _machine()
+    started = machine.describe(LIBRARIES, THREADS)
     with contextlib.ExitStack() as stack:
         base = stack.enter_context(tempfile.TemporaryDirectory(prefix="itb-bench-", dir=options.folder))
         server = (
@@ -189,45 +186,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _machine() -> dict[str, Any]:
+def _as_json(started: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> dict[str, Any]:
     return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-        "threads": THREADS,
-    }
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _as_json(machine: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> dict[str, Any]:
-    return {
-        "machine": machine,
+        "machine": started,
         "sizes": [asdict(result) for result in results],
         "disagreements": wrong,
         "verdicts": verdicts(results),
     }
 
 
-def _as_text(machine: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> str:
-    libraries = ", ".join(f"{name} {found}" for name, found in machine["libraries"].items())
-    threads = " ".join(f"{name}={value}" for name, value in machine["threads"].items())
-    machine_line = (
-        f"{machine['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
-        f"load average at the start {machine['load_average']}; Python {machine['python']}, {libraries}; "
-        f"{threads}"
-    )
-    blocks = [machine_line]
+def _as_text(started: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> str:
+    blocks = [machine.as_line(started)]
     for result in results:
         blocks.append(f"### {result.rows:,} klines\n\n{table(result)}")
         if result.chain:
