@@ -222,7 +222,7 @@ def test_a_database_that_is_away_does_not_lose_the_import(itb):
     assert len(itb("trades", "executed", "--json").json()["positions"]) == 3
 
 
-def test_verify_looks_at_the_fills(itb):
+def test_a_broken_file_of_fills_says_what_to_do(itb):
     itb("trades", "import", export(itb.folder, ROWS))
     file = itb.root / "executed" / "fills.parquet"
     file.write_bytes(file.read_bytes()[:-20])

@@ -14,6 +14,7 @@ from itb_assets.domain.trading.paper import simulate
 from itb_assets.domain.trading.performance import daily_by_sample
 from itb_assets.domain.trading.trades import check_trades, is_closed
 from itb_assets.orchestration.results import result_rows, trade_rows
+from itb_assets.orchestration.verify import Finding, verify
 
 CANDLE = timedelta(minutes=5)
 VARIANTS = ("brisk", "steady")
@@ -263,3 +264,14 @@ def test_trades_that_lag_behind_klines_and_signals_are_right_still(built):
         found = built.check(f"trades/{variant}", "rule")
         assert found.passed, found.metadata
         assert found.metadata["compared"].value > 5
+
+
+def test_verify_reads_the_executed_trades_where_there_are_any(built):
+    def found() -> list[Finding]:
+        return [item for item in verify(built.platform) if item.what == "executed trades"]
+
+    assert found() == []
+    built.platform.layout.executed_fills.parent.mkdir()
+    built.platform.layout.executed_fills.write_bytes(b"torn")
+    (finding,) = found()
+    assert "cannot be read" in finding.problem
