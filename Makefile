@@ -99,7 +99,7 @@ pytest: install ## run the tests alone; ARGS names files or options
 bench: install ## print the benchmark: each stage beside its floor and the plain way
 	@"$(VENV_PYTHON)" benchmarks/pipeline.py $(ARGS)
 
-bench-models: install ## judge models, paper trading and drift alarms by numbers; takes half an hour
+bench-models: install ## judge models, paper trading and drift alarms by numbers; quarter of an hour
 	@failed=0; for script in evaluation trading drift_simulation; do \
 		printf '\n== %s\n\n' $$script; "$(VENV_PYTHON)" "benchmarks/$$script.py" || failed=1; \
 	done; exit $$failed
