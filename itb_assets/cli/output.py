@@ -44,7 +44,7 @@ def emit(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, empty:
             name.replace("_", " "),
             justify="right" if name in numeric else "left",
             overflow="fold",
-            no_wrap=name in ("model", "market"),
+            no_wrap=name in numeric or name in ("model", "market"),
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))

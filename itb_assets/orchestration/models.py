@@ -5,6 +5,7 @@ How a model is fitted and judged belongs to `domain.training`, whether it is use
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -89,6 +90,13 @@ class LoadedModel:
     def scores(self) -> pd.DataFrame:
         """The walk-forward scores: timestamp, score, fold, outcome; all out of sample."""
         return self.stored.scores()
+
+
+def scored_by(models: Mapping[ModelName, LoadedModel]) -> str:
+    """Return what names the scores of these models together: other models, another digest."""
+    return hashlib.sha256(
+        repr([(name.score, model.digest) for name, model in models.items()]).encode()
+    ).hexdigest()
 
 
 def load_model(platform: Platform, market: Market, name: ModelName) -> LoadedModel:

@@ -152,7 +152,11 @@ def test_a_person_may_use_it_all_the_same_and_go_back(long):
     changed.run_well()
     address = NAME.at(WOLF)
     promote(changed.platform, address, 2, reason="to see", by="ana")
+    outdated = changed.check("predictions/brisk", "out_of_sample")
+    assert (outdated.passed, outdated.severity.value) == (False, "WARN")
+    assert "not in use any more" in outdated.metadata["found"].value
     changed.run_well()
+    assert changed.check("predictions/brisk", "out_of_sample").passed
     assert not scored(changed).equals(before)
     score = scored(changed)
     tested = load_model(changed.platform, WOLF, NAME).scores.set_index("timestamp")["score"]

@@ -3,7 +3,6 @@
 How a row is scored belongs to `domain.training`.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 import dagster as dg
@@ -11,7 +10,7 @@ import pandas as pd
 
 from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.orchestration.assets.base import asset_in, market_asset
-from itb_assets.orchestration.models import LoadedModel
+from itb_assets.orchestration.models import LoadedModel, scored_by
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, versions
@@ -57,11 +56,10 @@ def _update(
     models: Mapping[ModelName, LoadedModel],
 ) -> FrameUpdate:
     market, sources = market_of(context.partition_key), {"processed/features": features}
-    digest = hashlib.sha256(repr([(name.score, model.digest) for name, model in models.items()]).encode())
-    made_by = digest.hexdigest()
-    work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=made_by, sources=sources)
+    digest = scored_by(models)
+    work = pending_work(platform.stored(market, f"predictions/{variant}"), digest=digest, sources=sources)
     if work.nothing:
-        return FrameUpdate(None, made_by, versions(sources))
+        return FrameUpdate(None, digest, versions(sources))
     starts = [model.live_start for model in models.values()]
     # before the last of them some score is a walk-forward one, which no update can compute again
     from_time = work.from_time if work.from_time is not None and work.from_time >= max(starts) else None
@@ -77,7 +75,7 @@ def _update(
     counts = {str(sample): int(count) for sample, count in frame["sample"].value_counts().items()}
     return FrameUpdate(
         frame,
-        made_by,
+        digest,
         versions(sources),
         from_time=from_time,
         metadata={"samples_computed": counts},

@@ -9,9 +9,16 @@ import pandas as pd
 from itb_assets.domain import training  # its names load the learning libraries at first use
 from itb_assets.domain.markets import Market
 from itb_assets.orchestration.checks.base import SAMPLE_ROWS, Verdict, market_check, missing
-from itb_assets.orchestration.models import LoadedModel, load_model
+from itb_assets.orchestration.models import LoadedModel, load_model, scored_by
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.storage.frames import StoredFrame
+
+OUTDATED = Verdict(
+    passed=False,
+    metadata={"found": "scores of models that are not in use any more: run the market again"},
+    why="these are scores of models that are not in use any more; materialize the predictions again",
+    severity=dg.AssetCheckSeverity.WARN,
+)
 
 
 def prediction_checks(platform: Platform) -> list[dg.AssetChecksDefinition]:
@@ -34,10 +41,13 @@ def _prediction_checks(variant: str) -> list[dg.AssetChecksDefinition]:
 
 
 def _out_of_sample(platform: Platform, market: Market, variant: str, stored: StoredFrame) -> Verdict:
+    models = _models(platform, market, variant)
+    if stored.manifest.digest != scored_by(models):
+        return OUTDATED
     frame = stored.read()
     samples = set(frame["sample"].unique())
     breaches = {}
-    for name, model in _models(platform, market, variant):
+    for name, model in models.items():
         bad = _seen_in_training(frame[["timestamp", "sample", name.score]], model)
         if len(bad):
             breaches[name.score] = f"{len(bad)} rows, first {bad['timestamp'].iloc[0]}"
@@ -57,13 +67,16 @@ def _out_of_sample(platform: Platform, market: Market, variant: str, stored: Sto
 
 def _serve_parity(platform: Platform, market: Market, variant: str, stored: StoredFrame) -> Verdict:
     features = platform.stored(market, "processed/features")
+    models = _models(platform, market, variant)
     if features is None:
         return missing("processed/features")
+    if stored.manifest.digest != scored_by(models):
+        return OUTDATED
     live = stored.tail(SAMPLE_ROWS)
     live = live[live["sample"] == "live"].drop(columns="sample")
     rows = features.tail(SAMPLE_ROWS).merge(live, on="timestamp", validate="1:1")
     different = {}
-    for name, model in _models(platform, market, variant):
+    for name, model in models.items():
         again = pd.Series(training.score_rows(model.payload, features=model.features, frame=rows))
         wrong = ~((again == rows[name.score]) | (again.isna() & rows[name.score].isna()))
         if wrong.any():
@@ -80,6 +93,6 @@ def _seen_in_training(scores: pd.DataFrame, model: LoadedModel) -> pd.DataFrame:
     return early[(early["sample"] != "out_of_sample") | (early[score] != early["tested"])]
 
 
-def _models(platform: Platform, market: Market, variant: str) -> list[tuple[ModelName, LoadedModel]]:
+def _models(platform: Platform, market: Market, variant: str) -> dict[ModelName, LoadedModel]:
     names = [name for name in platform.model_names() if name.variant == variant]
-    return [(name, load_model(platform, market, name)) for name in names]
+    return {name: load_model(platform, market, name) for name in names}
