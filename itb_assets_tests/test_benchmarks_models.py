@@ -183,10 +183,10 @@ def test_trading_is_measured_both_ways_and_judged(repository: Path):
             assert ways["plain"]["cpu_s"] > 0
         assert costs["positions"]["ours"]["facts"]["positions"] > 100
         assert 0.5 < costs[STAGES[3]]["ours"]["facts"]["auc"] < 1
-    assert set(found["fits"]) == {"bare", "training", "assets"}
+    assert set(found["fits"]) == {"bare", "training", "evidence", "page", "assets"}
     assert found["fits"]["assets"]["cpu_s"] > found["fits"]["bare"]["cpu_s"] > 0
     missed = any(line.startswith("MISSED") for line in found["verdicts"])
-    assert len(found["verdicts"]) == 3
+    assert len(found["verdicts"]) == 4
     assert done.returncode == int(missed)
 
 
@@ -204,12 +204,12 @@ def test_targets_of_trading_are_judged_by_what_was_measured(modules):
         found = trading.Findings(
             rows, rows, {"5 %": {"a": {"ours": Spent(cpu_s / 2)}, "b": {"ours": Spent(cpu_s / 2)}}}
         )
-        found.fits = {"bare": Spent(10.0), "assets": Spent(assets)}
+        found.fits = {"bare": Spent(10.0), "training": Spent(10.0), "assets": Spent(assets)}
         return [met for met, _ in trading.verdicts(found)]
 
-    assert judged(1_000_000, 2.0, 11.4) == [True, True]
-    assert judged(1_000_000, 2.01, 11.6) == [False, False]
-    assert judged(500_000, 1.01, 11.4) == [False, True]
+    assert judged(1_000_000, 2.0, 11.4) == [True, True, True]
+    assert judged(1_000_000, 2.01, 11.6) == [False, True, False]
+    assert judged(500_000, 1.01, 11.4) == [False, True, True]
 
 
 def test_ways_that_differ_are_told(modules):
