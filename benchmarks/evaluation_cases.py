@@ -31,6 +31,7 @@ REFERENCE_ROWS = 51_864
 
 VARIANTS = ("aggressive", "conservative")
 ALGOS = ("lgbm", "logreg", "automl")
+_RANGE_ROWS = 14
 STRATEGIES = Path(__file__).parents[1] / "itb_assets" / "strategies"
 
 
@@ -62,6 +63,8 @@ class Reference:
     """One label as the old bot has it: by walk-forward, and on the very rows its model was trained on."""
 
     label: str
+    range_auc: float
+    """Of the recent range on the walk-forward rows."""
     walk_forward_auc: float
     in_sample_auc: float
     walk_forward_precision: float
@@ -131,6 +134,15 @@ def train(combination: Combination, data: pd.DataFrame, *, seed: int, threads: i
     return Evaluated(combination, models, labels)
 
 
+def recent_range(data: pd.DataFrame) -> pd.Series:
+    """Return by time how far the last 14 candles reached from low to high, as a share of the price.
+
+    A score that nobody trained: what it does not beat has learned how busy the market is, and no more.
+    """
+    reach = ((data["high"] - data["low"]) / data["close"]).rolling(_RANGE_ROWS).mean()
+    return reach.set_axis(pd.DatetimeIndex(data["timestamp"]))
+
+
 def fingerprint(models: Mapping[str, TrainedModel]) -> str:
     """Return one digest of every byte of the models and of their scores."""
     digest = hashlib.sha256()
@@ -154,10 +166,12 @@ def legacy_reference(data: pd.DataFrame, *, seed: int, threads: int) -> list[Ref
         flattering = score_rows(model.payload, features=model.features, frame=trained.reset_index())
         tested = model.scores.dropna(subset="outcome")
         honest = tested["outcome"].to_numpy(bool), tested["score"].to_numpy()
+        untrained = recent_range(data).reindex(pd.DatetimeIndex(tested["timestamp"])).to_numpy()
         own = trained[label].to_numpy(bool), flattering
         found.append(
             Reference(
                 label,
+                range_auc=float(roc_auc_score(honest[0], untrained)),
                 walk_forward_auc=float(roc_auc_score(*honest)),
                 in_sample_auc=float(roc_auc_score(*own)),
                 walk_forward_precision=float(average_precision_score(*honest)),

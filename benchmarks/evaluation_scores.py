@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from evaluation_cases import MARKET, Evaluated
+from evaluation_cases import MARKET, Evaluated, recent_range
 
 from itb_assets.domain.evaluation.luck import auc_test
+from itb_assets.domain.evaluation.scores import rank, roc_auc
 from itb_assets.domain.markets import DAY_MS
 from itb_assets.domain.signals import compute_signals
 from itb_assets.domain.trading.model_evidence import auc_luck
@@ -41,14 +42,16 @@ class Scored:
     rows: int
     auc: float | None
     auc_p_value: float | None
+    range_auc: float | None = None
+    """What the recent range alone has on the same rows."""
     average_precision: float | None = None
     log_loss: float | None = None
     brier: float | None = None
 
 
-def scored_ways(evaluated: Evaluated) -> Iterator[Scored]:
+def scored_ways(evaluated: Evaluated, data: pd.DataFrame) -> Iterator[Scored]:
     """Give each label's scores alone, then those of both."""
-    yield from _labels(evaluated)
+    yield from _labels(evaluated, recent_range(data))
     yield _both(evaluated)
 
 
@@ -62,16 +65,19 @@ def trading_rule(evaluated: Evaluated, traded: str, fee_pct: float) -> TradingRu
     return resolve_rule(spec, signal_sets=rules, scores=combination.scores, definitions=definitions)
 
 
-def _labels(evaluated: Evaluated) -> Iterator[Scored]:
+def _labels(evaluated: Evaluated, reach: pd.Series) -> Iterator[Scored]:
     for label, model in evaluated.models.items():
         metrics = model.metrics
         luck = auc_luck(model.scores, MARKET, purge_rows=model.purge_rows)
+        known = model.scores.dropna(subset="outcome")
+        untrained = reach.reindex(pd.DatetimeIndex(known["timestamp"])).to_numpy(np.float64)
         yield Scored(
             label,
             model.scores[["timestamp", "fold", "score"]],
             rows=metrics.rows,
             auc=metrics.auc,
             auc_p_value=None if luck is None else luck["p_value"],
+            range_auc=roc_auc(rank(untrained, known["outcome"].to_numpy(bool))),
             average_precision=metrics.average_precision,
             log_loss=metrics.log_loss,
             brier=metrics.brier,

@@ -76,11 +76,11 @@ def _trades(line: Line) -> list[str]:
 def reference_table(found: Sequence[Reference]) -> str:
     """Return what the old bot's way of measuring would have claimed beside what walk-forward finds."""
     rows = [
-        "| label | AUC, walk-forward | AUC, own rows | avg. prec., walk-forward | avg. prec., own rows |",
-        "|---|--:|--:|--:|--:|",
+        "| label | AUC, range alone | walk-forward | own rows | avg. prec., walk-forward | own rows |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     rows += [
-        f"| {one.label} | {one.walk_forward_auc:.3f} | ({one.in_sample_auc:.3f}) | "
+        f"| {one.label} | {one.range_auc:.3f} | {one.walk_forward_auc:.3f} | ({one.in_sample_auc:.3f}) | "
         f"{one.walk_forward_precision:.3f} | ({one.in_sample_precision:.3f}) |"
         for one in found
     ]
@@ -91,8 +91,11 @@ def closing(lines: Sequence[Line]) -> list[str]:
     """Say in words what the numbers say: of ranking, of direction, of money after each fee, of thresholds."""
     labels = [line for line in lines if line.scored.traded != BOTH]
     both = [line for line in lines if line.scored.traded == BOTH]
-    apart = f"of telling up from down {_range(both, _auc)}, where 0.5 is a coin"
-    said = [f"AUC of single labels {_range(labels, _auc)}; {apart}."]
+    reach = _range(labels, lambda line: line.scored.range_auc)
+    said = [
+        f"AUC of single labels {_range(labels, _auc)}; of the recent range alone, nothing trained, {reach}.",
+        f"AUC of telling up from down {_range(both, _auc)}, where 0.5 is a coin.",
+    ]
     gross = _range(lines, lambda line: line.gross_pct, "{:.3f} %")
     taken = " or ".join(f"{2 * fee:g} %" for fee in _fees(lines))
     said.append(f"Before fees a trade brought {gross} on average; fees of both sides take {taken} of it.")

@@ -61,7 +61,7 @@ def lines_of(
     evaluated: Evaluated, data: pd.DataFrame, *, fees: Sequence[float], shifts: int, seed: int
 ) -> Iterator[Line]:
     """Trade each label alone, then both together, at every fee."""
-    for scored in scored_ways(evaluated):
+    for scored in scored_ways(evaluated, data):
         found = [
             _line(evaluated, scored, judged, data, shifts=shifts, seed=seed)
             for fee_pct in fees

@@ -56,6 +56,7 @@ def test_an_evaluation_has_a_line_for_every_way_and_fee(modules, test_data: Path
             assert line["deflated_sharpe"] < 1
         if line["scores"]["traded"] != "both":
             assert line["scores"]["rows"] > 500
+            assert 0.5 < line["scores"]["range_auc"] < 1
             assert line["scores"]["log_loss"] > 0
     cheap = {way[:3]: line for line, way in zip(lines, map(key, lines), strict=True) if way[3] == 0.04}
     dear = {way[:3]: line for line, way in zip(lines, map(key, lines), strict=True) if way[3] == 0.1}
@@ -93,7 +94,7 @@ def test_trainings_that_differ_fail_the_run(modules, test_data: Path, monkeypatc
     printed = capsys.readouterr().out
     assert "Two trainings on the same rows DIFFER: aggressive logreg" in printed
     assert "| aggressive | logreg | high_040_4 | chosen |" in printed
-    assert "AUC, own rows" in printed
+    assert "AUC, range alone" in printed
 
 
 def made_line(modules: Any, **changes: Any) -> Any:
@@ -131,23 +132,23 @@ def test_losing_is_said_in_words(modules):
     closing = modules("evaluation_table").closing
     lost, idle = made_line(modules), made_line(modules, trades=0, total_return_pct=0.0)
     said = closing([lost, idle, made_line(modules, total_return_pct=-7.25)])
-    assert said[2] == (
+    assert said[3] == (
         "After fees of 0.04 % a side every combination lost money (2: -7.2 % to -1.0 %; buy & hold 3.2 %; "
         "1 never traded)."
     )
-    assert "telling up from down 0.510, where 0.5 is a coin" in said[0]
-    assert "a trade brought 0.030 % on average" in said[1]
+    assert "telling up from down 0.510, where 0.5 is a coin" in said[1]
+    assert "a trade brought 0.030 % on average" in said[2]
 
 
 def test_winning_is_weighed_against_luck(modules):
     closing = modules("evaluation_table").closing
     lucky = made_line(modules, total_return_pct=2.0, p_value=0.01, deflated_sharpe=0.94)
     said = closing([lucky, made_line(modules)])
-    assert "1 of 2 combinations made money" in said[2]
-    assert "none of these passes both tests of luck" in said[2]
+    assert "1 of 2 combinations made money" in said[3]
+    assert "none of these passes both tests of luck" in said[3]
     sure = replace(lucky, deflated_sharpe=0.96)
-    assert "passed by aggressive lgbm both shipped" in closing([sure, lucky])[2]
-    assert "every combination lost money" in closing([replace(lucky, fee_pct=0.1), made_line(modules)])[3]
+    assert "passed by aggressive lgbm both shipped" in closing([sure, lucky])[3]
+    assert "every combination lost money" in closing([replace(lucky, fee_pct=0.1), made_line(modules)])[4]
 
 
 def test_a_line_is_told_once_a_fee(modules):
