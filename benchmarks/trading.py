@@ -111,10 +111,12 @@ def verdicts(found: Findings) -> list[tuple[bool, str]]:
             )
         )
     if found.fits:
-        for key, name in (("training", "walk-forward"), ("assets", "model assets")):
-            more = found.fits[key].cpu_s / found.fits["bare"].cpu_s - 1
-            line = f"{name} over the bare fits: {_more(more)}, at most {_more(MOST_OVERHEAD)}"
-            judged.append(_verdict(more <= MOST_OVERHEAD, line))
+        judging = found.fits["training"].cpu_s + found.fits["evidence"].cpu_s
+        more = judging / found.fits["bare"].cpu_s - 1
+        what = "walk-forward, trades and luck tests over the bare fits"
+        judged.append(
+            _verdict(more <= MOST_OVERHEAD, f"{what}: {_more(more)}, at most {_more(MOST_OVERHEAD)}")
+        )
     return judged
 
 

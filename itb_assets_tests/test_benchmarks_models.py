@@ -187,7 +187,7 @@ def test_trading_is_measured_both_ways_and_judged(repository: Path):
     assert set(found["fits"]) == {"bare", "training", "evidence", "page", "assets"}
     assert found["fits"]["assets"]["cpu_s"] > found["fits"]["bare"]["cpu_s"] > 0
     missed = any(line.startswith("MISSED") for line in found["verdicts"])
-    assert len(found["verdicts"]) == 4
+    assert len(found["verdicts"]) == 3
     assert done.returncode == int(missed)
 
 
@@ -201,16 +201,16 @@ class Spent:
 def test_targets_of_trading_are_judged_by_what_was_measured(modules):
     trading = modules("trading")
 
-    def judged(rows: int, cpu_s: float, assets: float) -> list[bool]:
+    def judged(rows: int, cpu_s: float, evidence: float) -> list[bool]:
         found = trading.Findings(
             rows, rows, {"5 %": {"a": {"ours": Spent(cpu_s / 2)}, "b": {"ours": Spent(cpu_s / 2)}}}
         )
-        found.fits = {"bare": Spent(10.0), "training": Spent(10.0), "assets": Spent(assets)}
+        found.fits = {"bare": Spent(10.0), "training": Spent(10.2), "evidence": Spent(evidence)}
         return [met for met, _ in trading.verdicts(found)]
 
-    assert judged(1_000_000, 2.0, 11.4) == [True, True, True]
-    assert judged(1_000_000, 2.01, 11.6) == [False, True, False]
-    assert judged(500_000, 1.01, 11.4) == [False, True, True]
+    assert judged(1_000_000, 2.0, 1.2) == [True, True]
+    assert judged(1_000_000, 2.01, 1.4) == [False, False]
+    assert judged(500_000, 1.01, 1.2) == [False, True]
 
 
 def test_ways_that_differ_are_told(modules):
