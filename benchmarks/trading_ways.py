@@ -17,7 +17,6 @@ import pandas as pd
 from measure import Case
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from itb_assets.domain.evaluation.returns import periods_per_year
 from itb_assets.domain.klines import to_grid
 from itb_assets.domain.trading.paper import simulate
 from itb_assets.domain.trading.performance import by_hour, daily_performance
@@ -130,7 +129,7 @@ def plain(rows: Rows) -> dict[str, Case]:
                     held[row] = True
         equity = pd.Series(plain_equity(rows, trades)[1:])
         gains = equity.diff().fillna(equity.iloc[0] - CAPITAL) / CAPITAL
-        year = math.sqrt(periods_per_year(inputs.MARKET))
+        year = math.sqrt(inputs.MARKET.bars_per_year)
         downside = math.sqrt((gains.clip(upper=0) ** 2).mean())
         return {
             "wins": float((closed["pnl"] > 0).sum()),

@@ -1,14 +1,30 @@
-"""Frames put together from the columns of others, without a copy of any.
+"""The columns of frames: whether they are those expected, and frames put together from those of others.
 
 What the columns mean belongs to whoever puts them together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+
+def shape_breaches(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> list[str]:
+    """Say how a frame differs from `dtypes`, which names its columns in order; nothing where it does not."""
+    found, wanted = tuple(frame.columns), tuple(dtypes)
+    if found != wanted:
+        missing = [name for name in wanted if name not in found]
+        extra = [name for name in found if name not in wanted]
+        order = "" if missing or extra else "; the order differs"
+        return [f"columns: missing {missing}, not expected {extra}{order}; expected {list(wanted)}"]
+    return [
+        f"{name}: found dtype {found_dtype}, expected {dtype}"
+        for (name, dtype), found_dtype in zip(dtypes.items(), frame.dtypes, strict=True)
+        if found_dtype != dtype
+    ]
 
 
 def columns_of(*frames: pd.DataFrame) -> dict[str, Any]:

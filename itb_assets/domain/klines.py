@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from itb_assets.domain.columns import shape_breaches
 from itb_assets.domain.markets import FREQ_MS, Market, parse_freq
 from itb_assets.errors import DataContractError, InvalidMarket
 
@@ -224,19 +225,11 @@ def _require_mergeable(name: str, frame: pd.DataFrame) -> None:
 
 
 def _shape_breaches(frame: pd.DataFrame) -> list[str]:
-    found = tuple(frame.columns)
-    if found != KLINE_COLUMNS:
-        missing = [name for name in KLINE_COLUMNS if name not in found]
-        extra = [name for name in found if name not in KLINE_COLUMNS]
-        order = "" if missing or extra else "; the order differs"
-        return [f"columns: missing {missing}, not expected {extra}{order}; expected {list(KLINE_COLUMNS)}"]
-    breaches = [
-        f"{name}: found dtype {found_dtype}, expected {dtype}"
-        for (name, dtype), found_dtype in zip(KLINE_DTYPES.items(), frame.dtypes, strict=True)
-        if found_dtype != dtype
-    ]
+    breaches = shape_breaches(frame, KLINE_DTYPES)
     index = frame.index
-    if not (isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1):
+    if tuple(frame.columns) == KLINE_COLUMNS and not (
+        isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
+    ):
         breaches.append("index: expected 0, 1, 2, ...; call reset_index(drop=True)")
     return breaches
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from itb_assets.domain.evaluation.intervals import wilson_bounds
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Positions = NDArray[np.intp]
@@ -21,7 +23,6 @@ Positions = NDArray[np.intp]
 MAX_POINTS = 2_000
 _FEW_VALUES = 200
 _HISTOGRAM_BARS = 40
-_Z95 = 1.959964  # two-sided 95 % of the normal distribution
 
 
 def finite(values: pd.Series) -> Floats:
@@ -73,21 +74,9 @@ def calibrate(scores: Floats, outcomes: Bools, bins: int) -> Calibration:
     starts = np.unique(np.searchsorted(scores, scores[cuts], side="left"))
     counts = np.diff(np.append(starts, len(scores)))
     predicted = np.add.reduceat(scores, starts) / counts
-    observed = np.add.reduceat(hits, starts) / counts
-    low, high = wilson(observed, counts)
-    return Calibration(predicted, observed, low, high, counts)
-
-
-def wilson(share: Floats, count: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the 95 % bounds of a share seen in `count` trials, after Wilson (1927).
-
-    >>> [round(float(bound), 4) for bound in wilson(np.array(0.5), np.array(10))]
-    [0.2366, 0.7634]
-    """
-    z2 = _Z95**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _Z95 * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return middle - half, middle + half
+    came_true = np.add.reduceat(hits, starts)
+    low, high = wilson_bounds(came_true, counts)
+    return Calibration(predicted, came_true / counts, low, high, counts)
 
 
 def drawdown_pct(equity: Floats) -> Floats:
@@ -164,7 +153,7 @@ def by_hour_of_day(frame: pd.DataFrame) -> HoursOfDay:
     """Read `hour`, `trades` and `win_rate`; hours without trades are left out."""
     known = frame[(frame["trades"].fillna(0) > 0) & frame["win_rate"].notna()].sort_values("hour")
     trades, share = known["trades"].to_numpy(dtype=np.int64), known["win_rate"].to_numpy(dtype=np.float64)
-    low, high = wilson(share, trades)
+    low, high = wilson_bounds(np.rint(share * trades), trades)
     return HoursOfDay(known["hour"].to_numpy(dtype=np.int64), trades, share, low, high)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from itb_assets.domain.drift.rows import Floats
+from itb_assets.domain.evaluation.intervals import score_bounds
 from itb_assets.errors import InputError
 
 
@@ -26,11 +27,7 @@ def wilson_upper(wins: npt.ArrayLike, trades: npt.ArrayLike, confidence: float =
     won, n = np.asarray(wins, dtype=np.float64), np.asarray(trades, dtype=np.float64)
     if ((won < 0) | (won > n)).any():
         raise InputError("wins below 0 or above the number of trades: expected 0 <= wins <= trades")
-    n_or_1 = np.maximum(n, 1.0)
-    rate, z = won / n_or_1, float(ndtri(confidence))
-    middle = rate + z * z / (2 * n_or_1)
-    spread = z * np.sqrt(rate * (1 - rate) / n_or_1 + (z / (2 * n_or_1)) ** 2)
-    return np.asarray(np.where(n > 0, (middle + spread) / (1 + z * z / n_or_1), 1.0), dtype=np.float64)
+    return score_bounds(won, n, float(ndtri(confidence)))[1]
 
 
 def trades_needed(p0: float, drop: float, power: float = 0.8, alpha: float = 0.05) -> int:

@@ -5,7 +5,6 @@ What the trials are belongs to the caller; tests of luck belong to `luck`.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -24,7 +23,8 @@ def wilson(wins: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     >>> [round(bound, 4) for bound in wilson(5, 10)]
     [0.2366, 0.7634]
     """
-    return _bounds(wins, n, _z((1 + _checked(confidence)) / 2))
+    low, high = wilson_bounds(wins, n, confidence)
+    return float(low), float(high)
 
 
 def wilson_upper(wins: int, n: int, confidence: float = 0.95) -> float:
@@ -33,31 +33,34 @@ def wilson_upper(wins: int, n: int, confidence: float = 0.95) -> float:
     >>> round(wilson_upper(5, 10), 4)
     0.7307
     """
-    return _bounds(wins, n, _z(_checked(confidence)))[1]
+    won, of = _counts(wins, n)
+    return float(score_bounds(won, of, _z(_checked(confidence)))[1])
 
 
-def wilson_bounds(
-    wins: npt.NDArray[np.int64], n: npt.NDArray[np.int64], confidence: float = 0.95
-) -> tuple[Floats, Floats]:
+def wilson_bounds(wins: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats]:
     """Return `wilson` of many shares at once: the lower bounds and the upper bounds."""
-    if ((wins < 0) | (wins > n)).any():
-        raise DataContractError("some wins are below 0 or above their trials: expected 0 <= wins <= n")
-    z2 = _z((1 + _checked(confidence)) / 2) ** 2
+    won, of = _counts(wins, n)
+    return score_bounds(won, of, _z((1 + _checked(confidence)) / 2))
+
+
+def score_bounds(wins: Floats, n: Floats, z: float) -> tuple[Floats, Floats]:
+    """Return the bounds `z` standard deviations below and above, exact at the ends.
+
+    Counts are taken as they are: 0 <= wins <= n is up to the caller. Of no trials the bounds are 0 and 1.
+    """
+    z2 = z * z
     middle = (wins + z2 / 2) / (n + z2)
-    half = np.sqrt(z2 * (wins * (1 - wins / np.maximum(n, 1)) + z2 / 4)) / (n + z2)
+    half = z * np.sqrt(wins * (n - wins) / np.maximum(n, 1) + z2 / 4) / (n + z2)
     low: Floats = np.where(wins == 0, 0.0, middle - half)
     high: Floats = np.where(wins == n, 1.0, middle + half)
     return low, high
 
 
-def _bounds(wins: int, n: int, z: float) -> tuple[float, float]:
-    """Return the interval of `z` standard deviations; exact at its ends, where rounding would pass 0 or 1."""
-    if not 0 <= wins <= n:
-        raise DataContractError(f"{wins} wins of {n} trials: expected 0 <= wins <= n")
-    z2 = z * z
-    middle = (wins + z2 / 2) / (n + z2)
-    half = abs(z) * math.sqrt((wins * (n - wins) / n if n else 0) + z2 / 4) / (n + z2)
-    return (middle - half if wins else 0.0), (middle + half if wins < n else 1.0)
+def _counts(wins: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
+    won, of = np.asarray(wins, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    if ((won < 0) | (won > of)).any():
+        raise DataContractError(f"{wins!r} wins of {n!r} trials: expected 0 <= wins <= n")
+    return won, of
 
 
 def _checked(confidence: float) -> float:

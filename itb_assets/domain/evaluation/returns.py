@@ -14,20 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from itb_assets.domain.evaluation.arrays import Floats, finite_floats
-from itb_assets.domain.markets import YEAR_MS, Market
 from itb_assets.errors import DataContractError
 
 _ROUNDING = 1e-15
 """A spread of this size is what dividing neighbouring equities leaves behind."""
-
-
-def periods_per_year(market: Market) -> float:
-    """Return how many klines a year holds: crypto trades on all of its 365 days.
-
-    >>> periods_per_year(Market("BTCUSDT", "5m"))
-    105120.0
-    """
-    return YEAR_MS / market.freq_ms
 
 
 def returns_of(equity: npt.ArrayLike) -> Floats:

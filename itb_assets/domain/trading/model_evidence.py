@@ -16,7 +16,6 @@ import pandas as pd
 
 from itb_assets.domain.evaluation.deflated_sharpe import deflated_sharpe
 from itb_assets.domain.evaluation.luck import auc_test
-from itb_assets.domain.evaluation.returns import periods_per_year
 from itb_assets.domain.evaluation.thresholds import Threshold, thresholds_by_fold
 from itb_assets.domain.klines import NS_PER_MS, open_times_ns
 from itb_assets.domain.markets import Market
@@ -161,7 +160,7 @@ def _figures(summary: PaperSummary, result: PaperResult, market: Market) -> dict
         "sharpe": summary.sharpe,
         "sortino": summary.sortino,
         "max_drawdown": summary.max_drawdown,
-        "periods_per_year": periods_per_year(market),
+        "periods_per_year": market.bars_per_year,
         "signals": result.signals,
         "signals_busy": result.busy,
         "signals_without_kline": result.without_kline,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from itb_assets.domain.evaluation.returns import max_drawdown, periods_per_year, sharpe, sortino
+from itb_assets.domain.evaluation.returns import max_drawdown, sharpe, sortino
 from itb_assets.domain.evaluation.trade_statistics import TradeStatistics, trade_statistics
 from itb_assets.domain.markets import Market
 from itb_assets.domain.samples import require_one_sample
@@ -101,7 +101,7 @@ def summarise(
         capital=capital,
         exposure=exposure(closed, rows, market),
     )
-    year = periods_per_year(market)
+    year = market.bars_per_year
     pnl = closed["pnl"].to_numpy()
     return PaperSummary(
         start=start,

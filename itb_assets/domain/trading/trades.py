@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from itb_assets.domain.columns import shape_breaches
 from itb_assets.domain.klines import TIMESTAMP_DTYPE, open_times_ns
 from itb_assets.domain.samples import MeasurableSample
 from itb_assets.errors import DataContractError
@@ -87,26 +88,12 @@ def check_trades(frame: pd.DataFrame) -> None:
 
     No rows are legal, and so are positions that overlap.
     """
-    breaches = _shape_breaches(frame)
+    breaches = shape_breaches(frame, TRADE_DTYPES)
     if not breaches and len(frame):
         breaches = [*_time_breaches(frame), *_text_breaches(frame), *_value_breaches(frame)]
     if breaches:
         listed = "\n".join(f"  - {breach}" for breach in breaches)
         raise DataContractError(f"trades break their contract\n{listed}")
-
-
-def _shape_breaches(frame: pd.DataFrame) -> list[str]:
-    found = tuple(frame.columns)
-    if found != TRADE_COLUMNS:
-        missing = [name for name in TRADE_COLUMNS if name not in found]
-        extra = [name for name in found if name not in TRADE_COLUMNS]
-        order = "" if missing or extra else "; the order differs"
-        return [f"columns: missing {missing}, not expected {extra}{order}; expected {list(TRADE_COLUMNS)}"]
-    return [
-        f"{name}: found dtype {frame[name].dtype}, expected {dtype}"
-        for name, dtype in TRADE_DTYPES.items()
-        if str(frame[name].dtype) != dtype
-    ]
 
 
 def _time_breaches(frame: pd.DataFrame) -> list[str]:

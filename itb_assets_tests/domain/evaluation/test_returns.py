@@ -15,7 +15,6 @@ from itb_assets.domain.evaluation.returns import (
     downside_deviation,
     drawdown_curve,
     max_drawdown,
-    periods_per_year,
     returns_of,
     sharpe,
     sortino,
@@ -39,9 +38,9 @@ curves = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=50)
 
 def test_a_year_has_as_many_periods_as_klines():
     """Crypto trades all year: no 252 days."""
-    assert periods_per_year(Market("BTCUSDT", "5m")) == 365 * 288
-    assert periods_per_year(Market("BTCUSDT", "1h")) == 365 * 24
-    assert periods_per_year(Market("BTCUSDT", "1d")) == 365
+    assert Market("BTCUSDT", "5m").bars_per_year == 365 * 288
+    assert Market("BTCUSDT", "1h").bars_per_year == 365 * 24
+    assert Market("BTCUSDT", "1d").bars_per_year == 365
 
 
 def test_the_published_sharpe_ratio():
