@@ -26,6 +26,7 @@ from itb_assets.storage.dtypes import (
     step_of,
     to_polars,
 )
+from itb_assets.storage.file_frame import FileFrame, format_of
 from itb_assets.storage.manifest import (
     CHANGES_KEPT,
     EVERYTHING,
@@ -35,7 +36,7 @@ from itb_assets.storage.manifest import (
     Record,
     next_version,
 )
-from itb_assets.storage.stored_frame import StoredFrame, format_of
+from itb_assets.storage.stored_frame import StoredFrame
 
 BeforeCommit = Callable[[FrameManifest], None]
 
@@ -45,12 +46,12 @@ __all__ = ["EVERYTHING", "FrameManifest", "FrameStore", "Record", "StoredFrame"]
 class FrameStore:
     """Writes and opens frames; the format is the file's suffix, `.csv` or `.parquet`."""
 
-    def find(self, path: Path) -> StoredFrame | None:
+    def find(self, path: Path) -> FileFrame | None:
         """Open a frame, or return None where none was made; raise StorageError if it was changed outside."""
         found = open_described(path)
-        return StoredFrame(path, *found) if found else None
+        return FileFrame(path, *found) if found else None
 
-    def open(self, path: Path) -> StoredFrame:
+    def open(self, path: Path) -> FileFrame:
         """Open a frame; raise StorageError where none was made or it was changed outside."""
         stored = self.find(path)
         if stored is None:
@@ -179,7 +180,7 @@ def _start_of(table: pl.DataFrame, from_time: pd.Timestamp | None, path: Path) -
     return from_time
 
 
-def _check_fits(stored: StoredFrame, dtypes: dict[str, str], record: Record) -> None:
+def _check_fits(stored: FileFrame, dtypes: dict[str, str], record: Record) -> None:
     manifest = stored.manifest
     if list(manifest.columns.items()) != list(dtypes.items()):
         raise StorageError(
@@ -225,7 +226,7 @@ def _confirm(
     return confirmed
 
 
-def _spliced(stored: StoredFrame, temporary: Path, offset: int, record: Record) -> FrameManifest:
+def _spliced(stored: FileFrame, temporary: Path, offset: int, record: Record) -> FrameManifest:
     """Hash from the first block that the tail touches; those before were copied as they are."""
     intact = offset // BLOCK_BYTES
     return replace(
@@ -255,7 +256,7 @@ def _changed(
 
 
 def _ends(
-    stored: StoredFrame, temporary: Path, rows: int, fresh: pl.DataFrame, changed_from: pd.Timestamp
+    stored: FileFrame, temporary: Path, rows: int, fresh: pl.DataFrame, changed_from: pd.Timestamp
 ) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
     if not rows:
         return None, None
@@ -276,7 +277,7 @@ def _joined_step(
     return step if first + pd.Timedelta(seconds=(rows - 1) * step) == last else None
 
 
-def _last_row_time(stored: StoredFrame, file: Path) -> pd.Timestamp | None:
+def _last_row_time(stored: FileFrame, file: Path) -> pd.Timestamp | None:
     with file.open("rb") as opened:
         tail: pl.DataFrame = format_of(stored.path).tail(opened.fileno(), stored.manifest.columns, [TIME], 1)
     return last_time(tail)

@@ -1,47 +1,31 @@
-"""A frame on disk, held open: what is known of it at once, its rows when they are asked for.
+"""What every stored frame answers, wherever it lies: what is known of it at once, its rows when asked for.
 
-Finding and writing frames belongs to the frame store.
+How rows are read belongs to `file_frame` and `table_frame`.
 """
 
 from __future__ import annotations
 
-import os
-import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
-import polars as pl
 
 from itb_assets.errors import StorageError
-from itb_assets.storage import csv_file, parquet_file
-from itb_assets.storage.dtypes import TIME, regular_times, to_pandas
 from itb_assets.storage.manifest import FrameManifest
 
-_FORMATS: dict[str, ModuleType] = {".csv": csv_file, ".parquet": parquet_file}
 
-
-def format_of(path: Path) -> ModuleType:
-    """Return the module that writes and reads files of this suffix; raise StorageError for another."""
-    if path.suffix not in _FORMATS:
-        raise StorageError(f"{path} ends in {path.suffix!r}: a frame is stored as {' or '.join(_FORMATS)}")
-    return _FORMATS[path.suffix]
-
-
-class StoredFrame:
-    """An open frame; a later write leaves this handle on the content it opened.
+class StoredFrame(ABC):
+    """A handle on the frame that its manifest describes.
 
     Columns come back with the dtypes they were written with; `columns` selects and orders them.
     """
 
-    def __init__(self, path: Path, descriptor: int, manifest: FrameManifest) -> None:
-        """Take over an open descriptor, which is closed with this handle."""
-        self.path = path
-        self.manifest = manifest
-        self.descriptor = descriptor
-        self._format = format_of(path)
-        self._close = weakref.finalize(self, os.close, descriptor)
+    manifest: FrameManifest
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it lies, as messages name it: a path, or a table of the database."""
 
     @property
     def rows(self) -> int:
@@ -58,62 +42,28 @@ class StoredFrame:
         """Time of the last row; None of an empty frame."""
         return self.manifest.last
 
+    @abstractmethod
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return all rows."""
-        names = self._names(columns)
-        read = self._valued(names)
-        return self._pandas(self._format.read(self.descriptor, self.manifest.columns, read), names, 0)
 
+    @abstractmethod
     def tail(self, rows: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the last `rows` rows, or all there are; the cost is that of the rows returned."""
-        names = self._names(columns)
-        table = self._format.tail(self.descriptor, self.manifest.columns, self._valued(names), rows)
-        return self._pandas(table, names, max(self.rows - rows, 0))
 
+    @abstractmethod
     def since(self, time: pd.Timestamp, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows at or after `time`; the cost is that of the rows returned."""
-        if self.first is not None and time <= self.first:
-            return self.read(columns)
-        names = self._names(columns)
-        table = self._format.since(self.descriptor, self.manifest.columns, names, time)
-        return to_pandas(table, self.manifest.columns)
 
-    def table_since(self, time: pd.Timestamp) -> pl.DataFrame:
-        """Return the rows at or after `time` as a polars table."""
-        table: pl.DataFrame = self._format.since(
-            self.descriptor, self.manifest.columns, list(self.manifest.columns), time
-        )
-        return table
+    def close(self) -> None:  # noqa: B027 - what holds nothing open has nothing to release
+        """Release what it holds open; nothing can be read afterwards."""
 
-    def close(self) -> None:
-        """Release the file; nothing can be read afterwards."""
-        self._close()
-
-    def _names(self, columns: Sequence[str] | None) -> list[str]:
+    def selected(self, columns: Sequence[str] | None) -> list[str]:
+        """Return the names of the columns asked for, all where None; raise StorageError for unknown ones."""
         if columns is None:
             return list(self.manifest.columns)
         unknown = [name for name in columns if name not in self.manifest.columns]
         if unknown:
             raise StorageError(
-                f"{self.path} has no column {', '.join(unknown)}: it has {', '.join(self.manifest.columns)}"
+                f"{self.place} has no column {', '.join(unknown)}: it has {', '.join(self.manifest.columns)}"
             )
         return list(columns)
-
-    def _valued(self, names: list[str]) -> list[str]:
-        """Return the columns that have to be read: the times of regular rows are known without."""
-        others = [name for name in names if name != TIME]
-        return others if others and self.manifest.step_s else names
-
-    def _pandas(self, table: pl.DataFrame, names: list[str], skipped: int) -> pd.DataFrame:
-        """Put together what was read and, where they were not read, the times after `skipped` rows."""
-        manifest = self.manifest
-        if list(table.columns) == names or manifest.step_s is None or manifest.first is None:
-            return to_pandas(table, manifest.columns)
-        if table.height != manifest.rows - skipped:
-            raise StorageError(
-                f"{self.path} holds {skipped + table.height} rows, its manifest says {manifest.rows}: "
-                "make it again"
-            )
-        start = manifest.first + pd.Timedelta(seconds=skipped * manifest.step_s)
-        frame = to_pandas(table, manifest.columns, times=regular_times(start, manifest.step_s, table.height))
-        return frame if list(frame.columns) == names else frame[names]
