@@ -177,7 +177,7 @@ def matrix_read(job: Job) -> Case:
 
 def database(job: Job) -> Case:
     """Load the klines by `to_sql` on psycopg2, ten thousand rows a time."""
-    import database as tables  # noqa: PLC0415 - slow to import, and in no other case's memory
+    import tables  # noqa: PLC0415 - slow to import, and in no other case's memory
     import sqlalchemy as sa  # noqa: PLC0415 - same
 
     engine = sa.create_engine(job.database("plain"))
