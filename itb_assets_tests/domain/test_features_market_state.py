@@ -94,7 +94,7 @@ def test_spreads_are_means_of_the_range_in_percent_of_the_close(dialect, least):
     data = make_data(200)
     features = compile_features([GeneratorSpec("spread", {"windows": [1, 6]})], dialect=dialect).compute(data)
     spread = (data["high"] - data["low"]) / data["close"] * 100
-    np.testing.assert_allclose(features["spread_pct_1"], spread, rtol=1e-12)
+    np.testing.assert_allclose(features["spread_pct_1"], spread, rtol=2.0**-31)
     np.testing.assert_allclose(
         features["spread_pct_6"], spread.rolling(6, min_periods=least).mean(), rtol=1e-9
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from itb_assets.domain.features.precision import KEPT_BITS, round_in_place
 from itb_assets.domain.features.registry import registered_generators, resolve
 from itb_assets.domain.features.segments import Segments, run_step, value_inputs
 from itb_assets.domain.features.steps import TIMESTAMP, Array, FeatureGenerator, Step
@@ -98,6 +99,9 @@ class FeaturePlan:
     def compute(self, data: pd.DataFrame) -> pd.DataFrame:
         """Return `timestamp` and one float64 column a feature, one row a row of `data`; NaN is unknown.
 
+        In the causal dialect values are rounded as `precision` says; features made from others are not made
+        from rounded ones.
+
         `data` is on the full grid with missing klines as NaN rows; it is not changed. Raises
         DataContractError naming missing columns or a broken grid.
         """
@@ -114,6 +118,9 @@ class FeaturePlan:
                 outputs = run_step(placed.step, columns, stretches, len(data))
                 values.update(zip(placed.names, outputs, strict=True))
         frame |= {name: values[name] for name in self.names}
+        if self.dialect == "causal":
+            for name in self.names:
+                round_in_place(frame[name])
         return pd.DataFrame(frame, index=pd.RangeIndex(len(data)), copy=False)
 
 
@@ -228,6 +235,7 @@ class _Compiler:
         }
         renamed = {name: column for name, column in columns.items() if name != column}
         full = {**definition, "dialect": self._dialect}
+        full |= {"bits": KEPT_BITS} if self._dialect == "causal" else {}
         full |= {"columns": renamed} if renamed else {}
         full |= {"made_from": made_from} if made_from else {}
         return json.dumps(full, sort_keys=True, separators=(",", ":"), default=str)
