@@ -153,8 +153,8 @@ def _csv_write(job: Job, name: str) -> Case:
 
 def database(job: Job) -> Case:
     """One binary COPY (ADBC ingest) into an empty table with the same primary key."""
-    import tables  # noqa: PLC0415 - slow to import, and in no other case's memory
-    import sqlalchemy as sa  # noqa: PLC0415 - same
+    import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
+    import tables  # noqa: PLC0415 - same
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - same
 
     url = job.database("floor")

@@ -97,8 +97,8 @@ def prepare(job: Job) -> None:
     features, labels = feature_plan().compute(data), label_plan().compute(data)
     matrix = pd.concat([data, features.drop(columns="timestamp"), labels.drop(columns="timestamp")], axis=1)
     for name, frame in {"klines": klines, "data": data, "features": features, "matrix": matrix}.items():
-        _save(frame, job, name)
-    _save(_scores(data), job, "scores")
+        save(frame, job, name)
+    save(_scores(data), job, "scores")
     (job.folder / "models.pkl").write_bytes(pickle.dumps(_models(matrix)))
 
 
@@ -134,7 +134,8 @@ def models(job: Job) -> Mapping[str, Mapping[str, Any]]:
     return loaded
 
 
-def _save(frame: pd.DataFrame, job: Job, name: str) -> None:
+def save(frame: pd.DataFrame, job: Job, name: str) -> None:
+    """Keep a frame in the job's folder, for `load`."""
     to_polars(frame).write_parquet(job.folder / f"{name}.parquet", compression="lz4")
     (job.folder / f"{name}.json").write_text(json.dumps(dtypes_of(frame)), "utf-8")
 

@@ -106,8 +106,8 @@ def matrix_read(job: Job) -> Case:
 
 def database(job: Job) -> Case:
     """Write the klines to the table `ohlcv` of an empty database."""
-    import tables  # noqa: PLC0415 - slow to import, and in no other case's memory
-    import sqlalchemy as sa  # noqa: PLC0415 - same
+    import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
+    import tables  # noqa: PLC0415 - same
 
     from itb_assets.storage.database import SqlStore  # noqa: PLC0415 - same
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,10 @@ THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THRE
 os.environ.update(THREADS)  # before any library reads it, here and in every process started from here
 
 import machine  # noqa: E402 - after the threads are set
-from measure import Cost, Job, Server  # noqa: E402 - same
+import server  # noqa: E402 - same
+from measure import Cost, Job  # noqa: E402 - same
 from report import STAGES, WAYS, SizeResult, disagreements, parts, table, verdicts  # noqa: E402 - same
-from sqlalchemy import create_engine, text  # noqa: E402 - same
 from worker import Workers  # noqa: E402 - same
-
-from itb_assets.storage.embedded import EmbeddedPostgres  # noqa: E402 - same
 
 LIBRARIES = ("numpy", "pandas", "polars", "pyarrow", "ta-lib", "lightgbm", "adbc-driver-postgresql")
 CHAIN = "chain"
@@ -41,15 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = machine.describe(LIBRARIES, THREADS)
     with contextlib.ExitStack() as stack:
         base = stack.enter_context(tempfile.TemporaryDirectory(prefix="itb-bench-", dir=options.folder))
-        server = (
-            stack.enter_context(_server(Path(base))) if {"database", CHAIN} & set(options.stages) else None
+        postgres = (
+            stack.enter_context(server.running(Path(base)))
+            if {"database", CHAIN} & set(options.stages)
+            else None
         )
         workers = Workers(share=options.share_process)
         stack.callback(workers.close)
         for rows in sorted(options.rows):
             folder = Path(base) / str(rows)
             folder.mkdir()
-            job = Job(rows, folder, options.repeats, server)
+            job = Job(rows, folder, options.repeats, postgres)
             results.append(SizeResult(rows))
             try:
                 _measure(job, options, workers, results)
@@ -120,25 +120,6 @@ def _known(text_: str, known: list[str]) -> list[str]:
     if unknown := [name for name in wanted if name not in known]:
         raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}: expected of {', '.join(known)}")
     return wanted
-
-
-@contextlib.contextmanager
-def _server(base: Path) -> Iterator[Server]:
-    """Run an embedded PostgreSQL of its own; without autovacuum, which would charge one way for another."""
-    postgres = EmbeddedPostgres(base / "postgres")
-    postgres.start()
-    try:
-        pid = postgres.status().pid
-        if pid is None:
-            raise SystemExit("the embedded PostgreSQL ended right after its start")
-        engine = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("ALTER SYSTEM SET autovacuum = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        engine.dispose()
-        yield Server(base / "postgres", pid)
-    finally:
-        postgres.stop()
 
 
 def _measure(job: Job, options: argparse.Namespace, workers: Workers, results: Sequence[SizeResult]) -> None:

@@ -177,8 +177,8 @@ def matrix_read(job: Job) -> Case:
 
 def database(job: Job) -> Case:
     """Load the klines by `to_sql` on psycopg2, ten thousand rows a time."""
-    import tables  # noqa: PLC0415 - slow to import, and in no other case's memory
-    import sqlalchemy as sa  # noqa: PLC0415 - same
+    import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
+    import tables  # noqa: PLC0415 - same
 
     engine = sa.create_engine(job.database("plain"))
     frame = inputs.load(job, "klines")

@@ -26,9 +26,9 @@ class Workers:
             max_tasks_per_child=None if share else 1,
         )
 
-    def prepare(self, job: Job) -> None:
+    def prepare(self, job: Job, *, module: str = "inputs") -> None:
         """Make the inputs of all cases."""
-        self._pool.submit(_prepare, job).result()
+        self._pool.submit(_prepare, module, job).result()
 
     def stage(self, way: str, stage: str, job: Job) -> Cost:
         """Measure one stage done one way."""
@@ -43,8 +43,8 @@ class Workers:
         self._pool.shutdown()
 
 
-def _prepare(job: Job) -> None:
-    importlib.import_module("inputs").prepare(job)
+def _prepare(module: str, job: Job) -> None:
+    importlib.import_module(module).prepare(job)
 
 
 def _stage(way: str, stage: str, job: Job) -> Cost:
