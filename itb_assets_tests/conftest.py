@@ -1,4 +1,4 @@
-"""What every test may ask for: recorded market data and a browser, and how a missing one is reported.
+"""What every test may ask for: market data, a browser, databases; and how a missing one is reported.
 
 A room's own fixtures do not belong here. With `CI=true` what is missing is a
 failure, not a skip.
@@ -24,10 +24,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("itb")
 
+pytest_plugins = ["databases"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRED_ON_CI = {"data", "browser"}
 REQUIRED_FIXTURES = {"test_data", "chromium"}
+REQUIRED_REASONS = ("ITB_TEST_DATA", "ITB_TEST_TIMESCALEDB")
 
 
 def on_ci() -> bool:
@@ -64,7 +67,7 @@ def chromium() -> Path:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip for want of data or browser into a failure on CI."""
+    """Turn a skip for want of data, browser or TimescaleDB into a failure on CI."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and on_ci() and _required(item, report):
         report.outcome = "failed"
@@ -78,7 +81,7 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Do the same for a file that skips itself as a whole."""
     report = yield
-    if report.skipped and on_ci() and "ITB_TEST_DATA" in _reason(report):
+    if report.skipped and on_ci() and _for_want(report):
         report.outcome = "failed"
         report.longrepr = f"skipped on CI, where it must run: {_reason(report)}"
     return report
@@ -87,7 +90,11 @@ def pytest_make_collect_report(
 def _required(item: pytest.Item, report: pytest.TestReport) -> bool:
     marked = any(item.get_closest_marker(name) for name in REQUIRED_ON_CI)
     uses = REQUIRED_FIXTURES.intersection(getattr(item, "fixturenames", ()))
-    return marked or bool(uses) or "ITB_TEST_DATA" in _reason(report)
+    return marked or bool(uses) or _for_want(report)
+
+
+def _for_want(report: pytest.TestReport | pytest.CollectReport) -> bool:
+    return any(name in _reason(report) for name in REQUIRED_REASONS)
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

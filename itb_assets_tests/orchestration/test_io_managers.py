@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
-import sqlalchemy as sa
+from databases import on_one_engine
 from pipeline_making import ASSETS, NOW, WOLF, Pipeline, open_pipeline, pages, problems
 from pydantic import SecretStr
 
@@ -23,7 +21,6 @@ from itb_assets.orchestration import failures
 from itb_assets.orchestration.models import load_model
 from itb_assets.orchestration.partitions import SYMBOLS
 from itb_assets.orchestration.verify import verify
-from itb_assets.storage.embedded import EmbeddedPostgres
 
 NOWHERE = "postgresql+psycopg2://itb:password@127.0.0.1:9/itb"
 LATER = NOW + timedelta(minutes=40)
@@ -36,31 +33,7 @@ KEPT = (
     ),
 )
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    """Return a running PostgreSQL, stopped and removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="itb pg "))
-    postgres = EmbeddedPostgres(folder / "postgres")
-    postgres.start()
-    try:
-        yield postgres
-    finally:
-        postgres.stop(at_once=True)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def database_url(server) -> str:
-    """Return the URL of an empty database."""
-    server.ensure_database("pipeline")
-    url = server.url("pipeline")
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    engine.dispose()
-    return url
+one_engine_will_do = on_one_engine("postgres", because="storage tests it on both; here it takes whole runs")
 
 
 @pytest.fixture
@@ -141,6 +114,7 @@ def test_a_late_kline_and_its_consequences_reach_the_tables(dual):
     assert_tables_equal_files(dual)
 
 
+@one_engine_will_do
 def test_killed_between_the_commit_and_the_rename_the_next_run_makes_both_equal(dual, tmp_path):
     """Exactly that state: the tables are a run ahead of the files."""
     dual.run_well()
@@ -154,6 +128,7 @@ def test_killed_between_the_commit_and_the_rename_the_next_run_makes_both_equal(
     assert_tables_equal_files(dual)
 
 
+@one_engine_will_do
 def test_killed_likewise_and_then_nothing_new_the_tables_go_back_to_the_files(dual, tmp_path):
     dual.run_well()
     shutil.copytree(dual.root, tmp_path / "before")
@@ -164,6 +139,7 @@ def test_killed_likewise_and_then_nothing_new_the_tables_go_back_to_the_files(du
     assert_tables_equal_files(dual)
 
 
+@one_engine_will_do
 def test_without_the_database_nothing_is_written_and_the_next_run_catches_up(dual, monkeypatch):
     """Files never run ahead of the tables: the transaction comes first."""
     monkeypatch.setattr(failures, "DEFAULT_WAIT_S", 0)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from databases import on_one_engine
 from frames_of import START, record, times
 from pandas.testing import assert_frame_equal
 
@@ -283,7 +284,8 @@ def test_an_unreachable_database_is_transient_and_its_password_stays_secret():
             assert "sec%20ret" not in text
 
 
-def test_a_connection_that_is_cut_is_transient(written, database, postgres):
+@on_one_engine("postgres", because="the other has one session, which nobody can end and open again")
+def test_a_connection_that_is_cut_is_transient(written, database):
     """Terminated in mid-query, as by a server that shuts down; the next use connects anew."""
     with pytest.raises(DatabaseUnavailable):
         database.query("SELECT pg_terminate_backend(pg_backend_pid())")

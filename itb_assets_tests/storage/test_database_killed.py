@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from databases import on_one_engine
 from frames_of import START, record, times
 from pandas.testing import assert_frame_equal
 
@@ -81,6 +82,7 @@ def test_runs_without_a_database_after_a_kill_leave_no_hole_in_the_table(databas
     assert_table_is_the_file(database, path)
 
 
+@on_one_engine("postgres", because="the other has one session, so there is no second one to end")
 def test_a_connection_that_died_between_two_transactions_is_made_anew(database):
     """The kept connection may be cut by a restart or an administrator; nobody notices."""
     assert database.recorded(ASSET, BTC) is None

@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from databases import on_one_engine
 from executed_making import fill, store_below
 from frames_of import START, record
 from hypothesis import HealthCheck, given, settings
@@ -268,6 +269,7 @@ def test_executed_rows_and_their_record_commit_together(tmp_path, database):
     assert len(executed(database)) == 3
 
 
+@on_one_engine("postgres", because="the other has one session, which takes up no setting of its database")
 def test_days_are_those_of_the_entry_in_utc_and_kinds_are_kept_apart(tmp_path, database):
     """A server or a session in another zone makes no difference; open trades do not count."""
     live = trades(120)  # 25 minutes each: two days and a bit
