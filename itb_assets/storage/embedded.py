@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 import psutil
 import psycopg2
-import psycopg2.errors
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
 from itb_assets.storage.atomic import ensure_folder, storage_errors
+from itb_assets.storage.embedded_roles import ensure_owned
 from itb_assets.storage.locks import LockTaken, held_lock
 from itb_assets.storage.server_process import (
     ServerUser,
@@ -151,23 +151,13 @@ class EmbeddedPostgres:
         return bool(row and row[0])
 
     def url(self, database: str) -> str:
-        """Return the SQLAlchemy URL of a database; it holds no password, for there is none."""
-        return (
-            f"postgresql+psycopg2:///{_checked(database)}?host={quote(str(self._socket_dir()))}&user={USER}"
-        )
+        """Return the SQLAlchemy URL of a database as the role that owns it; there is no password."""
+        name = _checked(database)
+        return f"postgresql+psycopg2:///{name}?host={quote(str(self._socket_dir()))}&user={name}"
 
     def ensure_database(self, name: str) -> None:
-        """Create a database unless it is there."""
-        connection = self._connect("postgres")
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_checked(name),))
-                if cursor.fetchone() is None:
-                    with suppress(psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-                        cursor.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            connection.close()
+        """Create a database and the role of its name, which owns it, unless they are there."""
+        ensure_owned(self._connect, _checked(name))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -8,15 +8,17 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import psycopg2
+import psycopg2.errors
 import pytest
 import sqlalchemy as sa
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
-from itb_assets.storage import server_process
+from itb_assets.storage import embedded_roles, server_process
 from itb_assets.storage.embedded import MAX_SOCKET_BYTES, EmbeddedPostgres
 
 START = """
@@ -87,6 +89,95 @@ def test_databases_are_made_once(server):
     assert ask(server, "SELECT count(*) FROM pg_database WHERE datname = 'itb'") == 1
     with pytest.raises(InputError, match="is not valid"):
         server.ensure_database('x"; DROP DATABASE itb')
+
+
+def ask_as(server, role, database, statement):
+    """Run a statement as a role; return its first value, if it has any."""
+    connection = psycopg2.connect(dbname=database, user=role, host=str(server.status().socket_dir))
+    with closing(connection), connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def test_a_database_belongs_to_a_role_that_is_no_superuser(server):
+    server.ensure_database("owned")
+    assert "user=owned" in server.url("owned")
+    rights = "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls FROM pg_roles WHERE rolname = "
+    assert ask(server, f"{rights}'owned'") is False
+    ask_as(server, "owned", "owned", "CREATE TABLE mine (a int)")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask_as(server, "owned", "owned", "COPY mine TO PROGRAM 'true'")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask_as(server, "owned", "owned", "CREATE ROLE another")
+
+
+def test_roles_do_not_enter_each_other_s_databases(server):
+    """Nor does the reader enter Dagster's own."""
+    for name in ("owned", "dagster"):
+        server.ensure_database(name)
+    assert ask_as(server, "itb_reader", "owned", "SELECT 1") == 1
+    for role, database in (("owned", "dagster"), ("dagster", "owned"), ("itb_reader", "dagster")):
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            ask_as(server, role, database, "SELECT 1")
+
+
+OLD = """
+CREATE TABLE kept (id serial PRIMARY KEY, name text); INSERT INTO kept (name) VALUES ('a');
+CREATE TABLE counted (id bigint GENERATED ALWAYS AS IDENTITY);
+CREATE SEQUENCE loose; CREATE VIEW seen AS SELECT * FROM kept; CREATE MATERIALIZED VIEW made AS SELECT 1 AS a;
+CREATE SCHEMA aside; CREATE TABLE aside.more (a int); CREATE TYPE mood AS ENUM ('good');
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+"""
+
+
+def old_database(server, name):
+    """Make a database as earlier versions did: all in it is the superuser's."""
+    ask_as_superuser = psycopg2.connect(
+        dbname="postgres", user="postgres", host=str(server.status().socket_dir)
+    )
+    with closing(ask_as_superuser) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+    ask_as(server, "postgres", name, OLD)
+
+
+def test_a_database_of_an_earlier_version_is_handed_over(server):
+    old_database(server, "old")
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(server.ensure_database, ["old"] * 3))
+    left = (
+        "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE nspname IN ('public', 'aside') AND pg_get_userbyid(relowner) <> 'old'"
+    )
+    assert ask_as(server, "old", "old", left) == 0
+    assert ask_as(server, "old", "old", "SELECT count(*) FROM seen") == 1
+    for statement in (
+        "INSERT INTO kept (name) VALUES ('b')",
+        "ALTER TABLE kept ADD COLUMN more int",
+        "REFRESH MATERIALIZED VIEW made",
+        "ALTER TYPE mood ADD VALUE 'bad'",
+        "DROP FUNCTION one()",
+        "DROP SCHEMA aside CASCADE",
+        "DROP SEQUENCE loose",
+        "DROP TABLE kept CASCADE",
+    ):
+        ask_as(server, "old", "old", statement)
+
+
+def test_a_table_in_use_is_not_handed_over_by_half(server, monkeypatch):
+    """It says who is in the way, and the next try does all of it."""
+    monkeypatch.setattr(embedded_roles, "_LOCK_TIMEOUT", "SET LOCAL lock_timeout = '100ms'")
+    old_database(server, "used")
+    user = psycopg2.connect(dbname="used", user="postgres", host=str(server.status().socket_dir))
+    with closing(user), user.cursor() as cursor:
+        cursor.execute("SELECT * FROM kept")
+        with pytest.raises(DatabaseUnavailable, match="another connection keeps using"):
+            server.ensure_database("used")
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert ask_as(server, "postgres", "used", owners) == "postgres"
+    server.ensure_database("used")
+    assert ask_as(server, "used", "used", owners) == "used"
 
 
 def test_it_comes_back_after_a_kill(server):
