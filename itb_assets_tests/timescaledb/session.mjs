@@ -72,9 +72,8 @@ export class Session {
   /** Run messages of the client that holds the session and return the replies. */
   run(client, messages, { inOneCall = false } = {}) {
     this.#turnTo(client)
-    const replies = []
-    for (const group of inOneCall ? [messages] : groups(messages)) replies.push(...this.#call(Buffer.concat(group)))
-    return replies
+    const calls = inOneCall ? [messages] : [...groups(messages)]
+    return calls.flatMap((group) => this.#call(Buffer.concat(group)))
   }
 
   /** Run a statement of our own; what it answers is of no interest. */
