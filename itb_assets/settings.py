@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     schedules: Literal["running", "stopped"] = Field(
         "running", description="state of the schedules when the UI first sees them"
     )
+    run_retention_days: int = Field(
+        30, ge=0, description="days that Dagster keeps finished runs, failed ones 90 at least; 0: for ever"
+    )
     seed: int = Field(7, description="seed of every model fit")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe level shown"
