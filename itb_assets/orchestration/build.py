@@ -12,6 +12,7 @@ from itb_assets.orchestration.checks import all_checks
 from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager
 from itb_assets.orchestration.jobs import all_jobs
 from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.retention import retention_job, retention_schedule
 from itb_assets.orchestration.schedules import all_schedules
 from itb_assets.settings import Settings, load_settings
 from itb_assets.storage.strategies import read_strategies
@@ -28,8 +29,8 @@ def build_defs(*, settings: Settings | None = None, platform: Platform | None = 
     return dg.Definitions(
         assets=all_assets(platform),
         asset_checks=all_checks(platform),
-        jobs=all_jobs(platform),
-        schedules=all_schedules(platform),
+        jobs=[*all_jobs(platform), retention_job(platform)],
+        schedules=[*all_schedules(platform), retention_schedule(platform)],
         resources={
             "platform": platform,
             "frames": FrameIOManager(platform),
