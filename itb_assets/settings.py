@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         "csv", description="file format of everything but raw klines"
     )
     storage_phase: Literal["files", "dual"] = Field("dual", description="files only, or files and database")
+    archive_days: int = Field(
+        30, ge=0, le=36_500, description="days that archived files are kept, in phase db"
+    )
     binance_url: str = Field(PUBLIC_REST_URL, description="REST host for market data")
     binance_archive: str = Field(PUBLIC_ARCHIVE_URL, description="public archive: URL, file:// URL or folder")
     database_url: SecretStr | None = Field(

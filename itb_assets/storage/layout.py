@@ -183,6 +183,11 @@ class Layout:
         return self._under(".itb", "cache")
 
     @property
+    def archive_dir(self) -> Path:
+        """Compressed frames that the database has taken over, a folder for each day."""
+        return self._under(".itb", "archive")
+
+    @property
     def logs_dir(self) -> Path:
         """Log files."""
         return self._under("logs")
