@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
-from itb_assets.storage.embedded import EmbeddedPostgres
+from server import Server
 
 ENOUGH_CPU_S = 8.0
 """Work is repeated, and the cheapest run taken, until this much was spent."""
@@ -23,14 +22,6 @@ LEAST_CPU_S = 2.0
 """Short work that is repeated at all is repeated until this much was spent."""
 
 RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running embedded PostgreSQL: where its data lies, and the process whose tree is charged."""
-
-    folder: Path
-    pid: int
 
 
 @dataclass(frozen=True)
@@ -53,9 +44,7 @@ class Job:
         """Return the SQLAlchemy URL of a database of this job's own, made if it is not there."""
         if self.server is None:
             raise ValueError("this stage needs a server: expected one to be started for it")
-        server = EmbeddedPostgres(self.server.folder)
-        server.ensure_database(f"{name}_{self.rows}")
-        return server.url(f"{name}_{self.rows}")
+        return self.server.database(f"{name}_{self.rows}")
 
 
 @dataclass(frozen=True)

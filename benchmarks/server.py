@@ -7,12 +7,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Server
-from sqlalchemy import create_engine, text
+import psycopg2
 
 from itb_assets.storage.embedded import EmbeddedPostgres
+
+_ADMINISTRATION = "postgres"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running embedded PostgreSQL: where its data lies, and the process whose tree is charged."""
+
+    folder: Path
+    pid: int
+
+    def database(self, name: str) -> str:
+        """Return the SQLAlchemy URL of a database, made if it is not there; its role may run CHECKPOINT."""
+        postgres = EmbeddedPostgres(self.folder)
+        postgres.ensure_database(name)
+        url = str(postgres.url(name))
+        if f"user={_ADMINISTRATION}" not in url:
+            _administer(postgres, f'GRANT pg_checkpoint TO "{name}"')
+        return url
 
 
 @contextlib.contextmanager
@@ -24,12 +43,18 @@ def running(base: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
         pid = postgres.status().pid
         if pid is None:
             raise SystemExit("the embedded PostgreSQL ended right after its start")
-        engine = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name, value in {"autovacuum": "off", **(settings or {})}.items():
-                connection.execute(text(f"ALTER SYSTEM SET {name} = '{value}'"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        engine.dispose()
+        wanted = {"autovacuum": "off", **(settings or {})}
+        _administer(postgres, *(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in wanted.items()))
+        _administer(postgres, "SELECT pg_reload_conf()")
         yield Server(base / "postgres", pid)
     finally:
         postgres.stop()
+
+
+def _administer(postgres: EmbeddedPostgres, *statements: str) -> None:
+    connection = psycopg2.connect(postgres.url(_ADMINISTRATION).replace("+psycopg2", ""))
+    with contextlib.closing(connection):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
