@@ -48,10 +48,10 @@ def copy(job: TableJob) -> Case:
 
 
 def _writing(job: TableJob, engine: sa.Engine, run: Callable[[], None]) -> Case:
-    started = [0]
+    columns, started = _columns(job), [0]
 
     def before() -> None:
-        tables.create_table(engine, job.table, _columns(job))
+        tables.create_table(engine, job.table, columns)
         started[0] = tables.settle(engine, job.table)
 
     def facts(_: object) -> Mapping[str, float]:
@@ -90,6 +90,4 @@ def read_sql(job: TableJob) -> Case:
 
 
 def _columns(job: TableJob) -> Mapping[str, str]:
-    if job.asset == table_inputs.KLINES:
-        return tables.KLINES
-    return {name.lower(): "double precision" for name in table_inputs.plan().names}
+    return tables.columns_of(table_inputs.load(job).rename(columns=str.lower))

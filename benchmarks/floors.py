@@ -14,6 +14,7 @@ import inputs
 import numpy as np
 import plain
 import polars as pl
+import polars.selectors as cs
 import talib
 from measure import Case, Job
 
@@ -152,15 +153,28 @@ def _csv_write(job: Job, name: str) -> Case:
 
 
 def database(job: Job) -> Case:
-    """One binary COPY (ADBC ingest) into an empty table with the same primary key."""
+    """One binary COPY (ADBC ingest) of the klines into an empty table with the same primary key."""
+    return _copy(job, "klines", inputs.table(job, "klines"))
+
+
+def features_database(job: Job) -> Case:
+    """Do so with the features."""
+    return _copy(job, "features", inputs.table(job, "features"))
+
+
+def labels_database(job: Job) -> Case:
+    """Do so with the labels and their ties."""
+    return _copy(job, "labels", inputs.table(job, "matrix").select("timestamp", cs.boolean()))
+
+
+def _copy(job: Job, name: str, frame: pl.DataFrame) -> Case:
     import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
     import tables  # noqa: PLC0415 - same
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - same
 
-    url = job.database("floor")
-    engine = sa.create_engine(url)
-    rows = inputs.table(job, "klines").rename({"timestamp": "time"})
-    rows = rows.with_columns(
+    url, table = job.database("floor"), f"floor_{name}"
+    engine, columns = sa.create_engine(url), tables.columns_of(frame.head(0).to_pandas())
+    rows = frame.rename({"timestamp": "time"}).with_columns(
         pl.col("time").dt.cast_time_unit("us"),
         symbol=pl.lit(inputs.MARKET.symbol),
         freq=pl.lit(inputs.MARKET.freq),
@@ -169,13 +183,13 @@ def database(job: Job) -> Case:
 
     def run() -> None:
         with dbapi.connect(url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
-            cursor.adbc_ingest("floor_ohlcv", arrow, mode="append")
+            cursor.adbc_ingest(table, arrow, mode="append")
             connection.commit()
 
     return Case(
         run,
-        before=lambda: tables.create_table(engine, "floor_ohlcv"),
-        facts=lambda _: tables.row_count(engine, "floor_ohlcv"),
+        before=lambda: tables.create_table(engine, table, columns),
+        facts=lambda _: tables.row_count(engine, table),
     )
 
 

@@ -18,6 +18,7 @@ from itb_assets.domain.klines import check_klines, empty_klines, merge_klines, t
 from itb_assets.storage.frames import FrameManifest, FrameStore, Record
 
 FRAMES = FrameStore()
+WARM_UP_ROWS = 100
 
 
 def _record(asset: str) -> Record:
@@ -106,23 +107,45 @@ def matrix_read(job: Job) -> Case:
 
 def database(job: Job) -> Case:
     """Write the klines to the table `ohlcv` of an empty database."""
+    return _loading(job, "raw/klines", "ohlcv", inputs.load(job, "klines"))
+
+
+def features_database(job: Job) -> Case:
+    """Write the features to the table `features` of an empty database."""
+    return _loading(job, "processed/features", "features", inputs.load(job, "features"))
+
+
+def labels_database(job: Job) -> Case:
+    """Write the matrix's labels, with their ties, to the table `labels` of an empty database."""
+    return _loading(job, "labeled/matrix", "labels", inputs.load(job, "matrix"))
+
+
+def _loading(job: Job, asset: str, table: str, frame: pd.DataFrame) -> Case:
     import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
     import tables  # noqa: PLC0415 - same
 
     from itb_assets.storage.database import SqlStore  # noqa: PLC0415 - same
 
-    frame, url = inputs.load(job, "klines"), job.database("ours")
-    manifest = _write(job, "klines_to_load", frame, ".parquet")
-    store, engine = SqlStore(url), sa.create_engine(url)
-    store.recorded("raw/klines", inputs.MARKET)  # makes the tables
+    url, definitions = (
+        job.database("ours"),
+        {
+            "features": inputs.feature_plan().definitions,
+            "labels": inputs.label_plan().definitions,
+        },
+    )
+    manifest = _write(job, f"{table}_to_load", frame, ".parquet")
+    store, engine = SqlStore(url, definitions=definitions), sa.create_engine(url)
+    few = frame.head(WARM_UP_ROWS)
+    early = _write(job, f"{table}_before", few, ".parquet")
+    store.replace(asset, inputs.MARKET, few, manifest=early)  # makes the tables and their columns
 
     def run() -> None:
-        store.replace("raw/klines", inputs.MARKET, frame, from_time=None, manifest=manifest)
+        store.replace(asset, inputs.MARKET, frame, manifest=manifest)
 
     return Case(
         run,
-        before=lambda: tables.empty(engine, "ohlcv", "manifests"),
-        facts=lambda _: tables.row_count(engine, "ohlcv"),
+        before=lambda: tables.empty(engine, table, "manifests"),
+        facts=lambda _: tables.row_count(engine, table),
     )
 
 

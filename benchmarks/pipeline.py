@@ -29,6 +29,7 @@ from worker import Workers  # noqa: E402 - same
 
 LIBRARIES = ("numpy", "pandas", "polars", "pyarrow", "ta-lib", "lightgbm", "adbc-driver-postgresql")
 CHAIN = "chain"
+DATABASE_STAGES = ("database", "features_database", "labels_database", "outcome")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

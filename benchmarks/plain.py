@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars.selectors as cs
 from measure import Case, Job
+from plain_tables import loading
 
 SMA_WINDOWS = (3, 6, 12, 24, 48)
 SLOPE_WINDOWS = (3, 6, 12, 24)
@@ -176,24 +177,19 @@ def matrix_read(job: Job) -> Case:
 
 
 def database(job: Job) -> Case:
-    """Load the klines by `to_sql` on psycopg2, ten thousand rows a time."""
-    import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
-    import tables  # noqa: PLC0415 - same
+    """Load the klines by `to_sql`."""
+    return loading(job, "klines", inputs.load(job, "klines"))
 
-    engine = sa.create_engine(job.database("plain"))
-    frame = inputs.load(job, "klines")
 
-    def run() -> None:
-        rows = frame.rename(columns={"timestamp": "time"}).assign(
-            symbol=inputs.MARKET.symbol, freq=inputs.MARKET.freq
-        )
-        rows.to_sql("plain_ohlcv", engine, if_exists="append", index=False, chunksize=10_000)
+def features_database(job: Job) -> Case:
+    """Load the features by `to_sql`."""
+    return loading(job, "features", inputs.load(job, "features"))
 
-    return Case(
-        run,
-        before=lambda: tables.create_table(engine, "plain_ohlcv"),
-        facts=lambda _: tables.row_count(engine, "plain_ohlcv"),
-    )
+
+def labels_database(job: Job) -> Case:
+    """Load the labels by `to_sql`: six plain booleans, no ties."""
+    matrix = _plain_matrix(job)
+    return loading(job, "labels", matrix[["timestamp", *matrix.select_dtypes("bool").columns]])
 
 
 def outcome(job: Job) -> Case:

@@ -47,6 +47,8 @@ STAGES = (
     Stage("matrix_write", "matrix: join, write CSV"),
     Stage("matrix_read", "matrix: read CSV"),
     Stage("database", "klines into the database"),
+    Stage("features_database", "features into the database"),
+    Stage("labels_database", "labels into the database"),
     Stage("outcome", "predictions, signals: files, database", ways=("plain",)),
     Stage("signals", "signals of every row: read, rules, write CSV", in_chain=False),
     Stage("scores", "scores of every row, two models", in_chain=False),

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import sqlalchemy as sa
 
-from itb_assets.domain.klines import KLINE_DTYPES
-
 _KEYS = ("symbol", "freq", "time")
-_TYPES = {"int64": "bigint", "float64": "double precision"}
-KLINES = {name: _TYPES[dtype] for name, dtype in list(KLINE_DTYPES.items())[1:]}
-"""Columns of `ohlcv` after its key."""
+_TYPES = {"int64": "bigint", "float64": "double precision", "bool": "boolean", "boolean": "boolean"}
 
 
-def create_table(engine: sa.Engine, name: str, values: Mapping[str, str] = KLINES) -> None:
+def columns_of(frame: pd.DataFrame) -> Mapping[str, str]:
+    """Return the columns that a frame's table has after its key, with their types."""
+    return {str(name): _TYPES[str(dtype)] for name, dtype in frame.dtypes.iloc[1:].items()}
+
+
+def create_table(engine: sa.Engine, name: str, values: Mapping[str, str]) -> None:
     """Create an empty table with these columns and the primary key that every table of ours has."""
     columns = ", ".join(f'"{column}" {kind}' for column, kind in values.items())
     with engine.begin() as connection:

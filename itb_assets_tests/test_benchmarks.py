@@ -13,7 +13,7 @@ import pytest
 ROWS = 3_000
 STAGES = (
     *("klines", "data", "features", "features_write", "labels", "matrix_write", "matrix_read"),
-    *("database", "outcome", "signals", "scores", "fits"),
+    *("database", "features_database", "labels_database", "outcome", "signals", "scores", "fits"),
 )
 
 
