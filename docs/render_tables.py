@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: the settings, the exit codes and `.env.example`.
+"""Write the generated parts of the documentation: settings, exit codes, queries and `.env.example`.
 
 What a person writes does not belong here; a test fails while a generated part is out of date (`make docs`).
 """  # noqa: INP001 -- a script beside the pages it writes, not a package
@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from pydantic.fields import FieldInfo
 
 from itb_assets import errors
 from itb_assets.settings import Settings
+from itb_assets.storage.query_files import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"
+QUERIES = ROOT / "docs" / "queries" / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 
 ENV_HEAD = """\
@@ -27,6 +29,7 @@ ENV_HEAD = """\
 """
 ENV_COMPOSE = """\
 # Only for docker compose, which has no default for them. Letters and digits only: openssl rand -hex 24
+# ITB_POSTGRES_PASSWORD=
 # ITB_DB_PASSWORD=
 # ITB_DAGSTER_DB_PASSWORD=
 """
@@ -83,22 +86,27 @@ def exit_code_table() -> str:
     return "\n".join(rows)
 
 
-def filled(page: str) -> str:
+def filled(path: Path, tables: Mapping[str, str]) -> str:
     """Return a page with the text between its markers replaced by the generated tables."""
-    for name, table in {"settings": settings_table(), "exit-codes": exit_code_table()}.items():
+    page = path.read_text("utf-8")
+    for name, table in tables.items():
         pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
         page, count = re.subn(
             pattern, lambda match, text=table: match[1] + text + match[2], page, flags=re.DOTALL
         )
         if count != 1:
-            message = f"{OPERATIONS}: found {count} markers for {name}, expected one; put it back"
+            message = f"{path}: found {count} markers for {name}, expected one; put it back"
             raise SystemExit(message)
     return page
 
 
 def main(arguments: list[str]) -> int:
     """Write the generated parts; with `--check` write nothing and return 1 when one is out of date."""
-    wanted = {OPERATIONS: filled(OPERATIONS.read_text("utf-8")), ENV_EXAMPLE: env_example()}
+    wanted = {
+        OPERATIONS: filled(OPERATIONS, {"settings": settings_table(), "exit-codes": exit_code_table()}),
+        QUERIES: filled(QUERIES, {"queries": markdown_table()}),
+        ENV_EXAMPLE: env_example(),
+    }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:
         if "--check" not in arguments:
