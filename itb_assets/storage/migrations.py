@@ -131,7 +131,8 @@ def _apply(
         connection.execute(sa.text(RECORD))
         if migration not in schema_state(connection, known).pending:
             return False
-        connection.exec_driver_sql(migration.statements)
+        as_written = {"no_parameters": True}  # a percent sign is one
+        connection.exec_driver_sql(migration.statements, execution_options=as_written)
         values = {"number": migration.number, "name": migration.name, "sha256": migration.sha256}
         connection.execute(sa.text(_INSERT), values)
     return True

@@ -21,7 +21,7 @@ BEGIN
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
             AND pg_get_userbyid(relowner) = current_user
     LOOP
-        EXECUTE format('GRANT SELECT ON %s TO {READER}', owned);
+        EXECUTE 'GRANT SELECT ON ' || owned::text || ' TO {READER}';
     END LOOP;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {READER};
 END
