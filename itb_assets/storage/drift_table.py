@@ -14,7 +14,7 @@ import polars as pl
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError
-from itb_assets.storage.table_write import Cursor
+from itb_assets.storage.connection import Cursor
 
 _KEYS = ("symbol", "freq", "time", "model_name", "metric")
 _VALUES = ("value", "n", "threshold", "verdict", "detail")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
 from itb_assets.domain.executed import ExecutedTrade
 from itb_assets.domain.executed.fills import plain_text
-from itb_assets.storage.table_write import Cursor, write_rows
-from itb_assets.storage.tables import MONEY, PAPER, TRADES, Table
+from itb_assets.storage.connection import Cursor
+from itb_assets.storage.table_write import merge_rows
+from itb_assets.storage.tables import MONEY, PAPER, TRADES
 
 ASSET = "executed_trades"
 """How the record calls them; they belong to no market."""
@@ -27,17 +27,6 @@ _TIMES = ("time", "exit_time")
 _SCHEMA: dict[str, pl.DataType] = {
     name: pl.Datetime("us", "UTC") if name in _TIMES else pl.String() for name in TRADES.columns
 }
-
-
-@dataclass(frozen=True)
-class ExecutedScope:
-    """All trades that were executed anywhere: everything but paper."""
-
-    table: Table = TRADES
-
-    def condition(self, prefix: str = "") -> str:
-        """Return it as an SQL condition."""
-        return f"{prefix}source <> '{PAPER}'"
 
 
 def executed_rows(trades: Sequence[ExecutedTrade]) -> pl.DataFrame:
@@ -56,7 +45,7 @@ def executed_rows(trades: Sequence[ExecutedTrade]) -> pl.DataFrame:
 def replace_executed(cursor: Cursor, trades: Sequence[ExecutedTrade], *, digest: str) -> None:
     """Make the executed trades exactly these, equal rows left alone, with the digest of their fills."""
     rows = executed_rows(trades)
-    write_rows(cursor, ExecutedScope(), rows)
+    merge_rows(cursor, TRADES, f"t.source <> '{PAPER}'", rows)
     cursor.execute(f"DELETE FROM manifests WHERE {_WHOSE}")
     values = {"symbol": "", "freq": "", "asset": ASSET, "rows": rows.height, "sha256": digest}
     own = pl.DataFrame(values | {"version": 0, "run_id": ""})

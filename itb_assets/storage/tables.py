@@ -1,40 +1,59 @@
-"""Which asset is kept in which table, and how its frame becomes rows.
+"""Which asset is kept in which table, and under which names its columns stand there.
 
-Connections and statements belong to `database`, the tables themselves to the migrations.
+How a frame becomes rows belongs to `table_rows`, statements to `table_read` and `table_write`, the tables
+themselves to the migrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import pandas as pd
-import polars as pl
 
+from itb_assets.domain.klines import KLINE_DTYPES
+from itb_assets.domain.labels.group import TIE_SUFFIX
 from itb_assets.domain.markets import Market
-from itb_assets.domain.trading.trades import TRADE_COLUMNS
-from itb_assets.errors import DataContractError, StorageError
-from itb_assets.storage.dtypes import TIME, to_polars
+from itb_assets.domain.trading.trades import TRADE_DTYPES
+from itb_assets.errors import StorageError
+from itb_assets.storage.columns_catalogue import Wanted, sql_name
+from itb_assets.storage.dtypes import TIME
 from itb_assets.storage.layout import VARIANT
+from itb_assets.storage.sql_text import identifier, literal
 
-LIKELY = 0.5
-"""A `prediction` is true where the model holds its label likelier than not."""
+PAPER = "paper"
+"""The source of trades that only took place here; executed ones name the exchange."""
+
+MONEY = (
+    *("price", "quantity", "signal_strength", "exit_price", "fees", "gross_pnl", "pnl", "return_pct"),
+    *("take_profit", "stop_loss"),
+)
+"""Columns of trades that are NUMERIC."""
+
+RAW, DATA, FEATURES, MATRIX = "raw/klines", "processed/data", "processed/features", "labeled/matrix"
+
+Form = Literal["columns", "object", "scores"]
+_CASTS = {"float64": "double precision", "int64": "bigint", "bool": "boolean", "boolean": "boolean"}
 
 
 @dataclass(frozen=True)
 class Table:
     """A table: its key after (symbol, freq, time), its values, and the rows that belong to one asset.
 
-    `needs` are the columns that a frame must have. A column in `casts` has a binary form that Arrow lacks: it
-    travels as text and is cast on the way from the staging table. `reads` says how such a one comes back.
+    `dtypes` are those of the frame it keeps, where all such frames have the same columns. A column in `casts`
+    has a binary form that Arrow lacks: it travels as text and is cast on the way from the staging table.
+    `reads` says how such a one comes back. `form` tells whether the values of a frame lie in columns, in one
+    JSON object, or one a row.
     """
 
     name: str
-    key: tuple[str, ...]
-    fields: tuple[str, ...]
-    needs: tuple[str, ...]
     scope: str
-    rows: Callable[[pl.DataFrame, str], pl.DataFrame]
+    key: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    form: Form = "columns"
+    on_demand: bool = False
     casts: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
 
@@ -49,90 +68,96 @@ class Table:
         return (*self.keys, *self.fields)
 
 
-def _klines(frame: pl.DataFrame, variant: str) -> pl.DataFrame:
-    del variant
-    return frame.rename({TIME: "time"})
+@dataclass(frozen=True)
+class Kept:
+    """An asset of a market in its table: the rows that are its own, and how its columns are found there."""
+
+    asset: str
+    market: Market
+    table: Table
+    variant: str = ""
+    labels: frozenset[str] | None = None
+    """Of the matrix: the columns that are labels; None where nobody told: those that are true or false."""
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
+        return f"table {self.table.name} ({self.asset} of {self.market})"
+
+    def condition(self, prefix: str = "", *, start: pd.Timestamp | None = None) -> str:
+        """Return its rows as an SQL condition, columns prefixed by a table's alias such as `t.`."""
+        parts = [
+            f"{prefix}symbol = '{self.market.symbol}'",
+            f"{prefix}freq = '{self.market.freq}'",
+            self.table.scope.format(prefix, self.variant),
+        ]
+        if start is not None:
+            parts.append(f"{prefix}time >= '{start.isoformat()}'")
+        return " AND ".join(parts)
+
+    def own_columns(self, dtypes: Mapping[str, str]) -> list[str]:
+        """Return the columns of a frame, without its times, whose values lie in this table."""
+        names = [name for name in dtypes if name != TIME]
+        if self.asset != MATRIX:
+            return names
+        if self.labels is None:
+            return [name for name in names if dtypes[name] in ("bool", "boolean")]
+        return [name for name in names if name in self.labels or name.removesuffix(TIE_SUFFIX) in self.labels]
+
+    def wanted(self, dtypes: Mapping[str, str], definitions: Mapping[str, str]) -> tuple[Wanted, ...]:
+        """Return the columns that the table needs for a frame; none where it has them all by itself."""
+        if not self.table.on_demand:
+            return ()
+        return tuple(
+            Wanted(
+                name, dtypes[name], definitions.get(name, definitions.get(name.removesuffix(TIE_SUFFIX), ""))
+            )
+            for name in self.own_columns(dtypes)
+        )
+
+    def blurs(self, name: str, dtype: str) -> bool:
+        """Tell whether the column's type in SQL cannot tell 0.0 from -0.0."""
+        if dtype != "float64":
+            return False
+        if self.table.name == "signals":
+            return name not in self.table.dtypes
+        return "numeric" in self.table.casts.get({"entry_price": "price"}.get(name, name), "")
+
+    def expression(self, name: str, dtype: str) -> str:
+        """Return what a column of the frame is in SQL."""
+        if name == TIME:
+            return "time"
+        if self.table.form == "object" and name not in self.table.dtypes:
+            held = {"signals": "outputs", "summaries": "content::json"}[self.table.name]
+            text = f"({held}->>{literal(name)})"
+            return f"{text}::{_CASTS[dtype]}" if dtype in _CASTS else text
+        if self.table.on_demand:
+            return identifier(sql_name(name))
+        return self.table.reads.get(name, identifier(name))
 
 
-def _predictions(frame: pl.DataFrame, variant: str) -> pl.DataFrame:
-    scores = [name for name in frame.columns if name not in {TIME, "sample"}]
-    long = frame.unpivot(scores, index=[TIME, "sample"], variable_name="column", value_name="probability")
-    algo = pl.col("column").str.extract(r"_([^_]+)$")
-    return long.drop_nulls("probability").select(
-        pl.col(TIME).alias("time"),
-        (algo + f"_{variant}").alias("model_name"),
-        pl.col("column").str.replace(r"_[^_]+$", "").alias("label"),
-        "probability",
-        (pl.col("probability") > LIKELY).alias("prediction"),
-        "sample",
-    )
+_KLINE_FIELDS = tuple(name for name in KLINE_DTYPES if name != TIME)
 
-
-def _signals(frame: pl.DataFrame, variant: str) -> pl.DataFrame:
-    outputs = [name for name in frame.columns if name not in {TIME, "sample", "close"}]
-    packed = pl.struct(outputs).struct.json_encode() if outputs else pl.lit("{}")
-    return frame.select(
-        pl.col(TIME).alias("time"),
-        pl.lit(variant).alias("variant"),
-        "sample",
-        "close",
-        packed.alias("outputs"),
-    )
-
-
-def _trades(frame: pl.DataFrame, variant: str) -> pl.DataFrame:
-    exit_time = pl.from_epoch(pl.col("exit_time_ms").cast(pl.Int64), time_unit="ms")
-    return frame.with_columns(
-        pl.col(TIME).alias("time"),
-        pl.lit(PAPER).alias("source"),
-        pl.lit(variant).alias("account"),
-        pl.lit(variant).alias("model_name"),
-        pl.lit(variant).alias("variant"),
-        pl.col("entry_price").alias("price"),
-        exit_time.dt.cast_time_unit("us").dt.replace_time_zone("UTC").alias("exit_time"),
-        pl.lit(None, pl.String).alias("other_fees"),
-    ).with_columns(pl.col(name).cast(pl.String) for name in MONEY)  # the shortest text that is this double
-
-
-_KLINE_FIELDS = (
-    *("open", "high", "low", "close", "volume", "close_time"),
-    *("quote_av", "trades", "tb_base_av", "tb_quote_av", "ignore"),
-)
-PAPER = "paper"
-"""The source of trades that only took place here; executed ones name the exchange."""
-
-MONEY = (
-    *("price", "quantity", "signal_strength", "exit_price", "fees", "gross_pnl", "pnl", "return_pct"),
-    *("take_profit", "stop_loss"),
-)
-"""Columns of trades that are NUMERIC."""
-
-_OHLCV = Table(
-    name="ohlcv",
-    key=(),
-    fields=_KLINE_FIELDS,
-    needs=_KLINE_FIELDS,
-    scope="TRUE",
-    rows=_klines,
-)
+OHLCV = Table(name="ohlcv", fields=_KLINE_FIELDS, dtypes=dict(KLINE_DTYPES), scope="TRUE")
+_FEATURES = Table(name="features", scope="TRUE", on_demand=True)
+_LABELS = Table(name="labels", scope="TRUE", on_demand=True)
 _PREDICTIONS = Table(
     name="predictions",
     key=("model_name", "label"),
     fields=("probability", "prediction", "sample"),
-    needs=("sample",),
     scope="substr({0}model_name, strpos({0}model_name, '_') + 1) = '{1}'",
-    rows=_predictions,
+    form="scores",
 )
 _SIGNALS = Table(
     name="signals",
     key=("variant",),
     fields=("sample", "close", "outputs"),
-    needs=("sample", "close"),
+    dtypes={"sample": "str", "close": "float64"},
     scope="{0}variant = '{1}'",
-    rows=_signals,
-    casts={"outputs": "jsonb"},
+    form="object",
     reads={"outputs": "outputs::text"},
 )
+_EXIT_TIME = "(extract(epoch FROM exit_time) * 1000)::double precision"
 TRADES = Table(
     name="trades",
     key=("source", "account", "trade_id"),
@@ -141,52 +166,52 @@ TRADES = Table(
         *("exit_price", "exit_reason", "fees", "other_fees", "gross_pnl", "pnl", "return_pct"),
         *("take_profit", "stop_loss", "sample"),
     ),
-    needs=TRADE_COLUMNS[1:],
+    dtypes={name: "str" if dtype == "object" else dtype for name, dtype in TRADE_DTYPES.items()},
     scope=f"{{0}}source = '{PAPER}' AND {{0}}account = '{{1}}'",
-    rows=_trades,
     casts=dict.fromkeys(MONEY, "numeric") | {"other_fees": "jsonb"},
-    reads={name: f"{name}::double precision AS {name}" for name in MONEY}
+    reads={name: f"{name}::double precision" for name in MONEY}
     | {
-        "exit_time": "(extract(epoch FROM exit_time) * 1000)::double precision AS exit_time_ms",
+        "entry_price": "price::double precision",
+        "exit_time": _EXIT_TIME,
+        "exit_time_ms": _EXIT_TIME,
         "other_fees": "other_fees::text",
     },
 )
-TABLES = {table.name: table for table in (_OHLCV, _PREDICTIONS, _SIGNALS, TRADES)}
+_SUMMARIES = Table(
+    name="summaries",
+    key=("asset",),
+    fields=("content",),
+    scope="{0}asset = '{1}'",
+    form="object",
+)
+TABLES = {
+    table.name: table for table in (OHLCV, _FEATURES, _LABELS, _PREDICTIONS, _SIGNALS, TRADES, _SUMMARIES)
+}
+_SHARED = {RAW: OHLCV, DATA: OHLCV, FEATURES: _FEATURES, MATRIX: _LABELS}
+_BY_VARIANT = {"predictions": _PREDICTIONS, "signals": _SIGNALS, "trades": TRADES}
+_SUMMARISED = ("performance", "drift")
 
 
-def table_of(asset: str) -> tuple[Table, str] | None:
-    """Return the table that keeps an asset such as `predictions/aggressive`, and its variant, or None."""
+def is_kept(asset: str) -> bool:
+    """Return whether some table keeps an asset such as `predictions/aggressive`."""
     stage, _, name = asset.partition("/")
-    if asset == "raw/klines":
-        return _OHLCV, ""
-    if stage in {"predictions", "signals", "trades"} and VARIANT.fullmatch(name):
-        return TABLES[stage], name
-    return None
+    return asset in _SHARED or (stage in (*_BY_VARIANT, *_SUMMARISED) and bool(VARIANT.fullmatch(name)))
 
 
-def kept_in(asset: str) -> tuple[Table, str]:
-    """Return as `table_of` does; raise StorageError for an asset that no table keeps."""
-    found = table_of(asset)
-    if found is None:
+def kept_in(asset: str, market: Market, labels: Sequence[str] | None = None) -> Kept:
+    """Return where an asset's rows are; raise StorageError for an asset that no table keeps.
+
+    `processed/data` has no rows of its own: it is made of those of `raw/klines`.
+    """
+    if not is_kept(asset):
         raise StorageError(
-            f"no table keeps {asset}: expected raw/klines, predictions/..., signals/... or trades/..."
+            f"no table keeps {asset}: expected {', '.join(_SHARED)}, or "
+            f"{', '.join((*_BY_VARIANT, *_SUMMARISED))} of a variant"
         )
-    return found
-
-
-def rows_of(asset: str, market: Market, frame: pd.DataFrame) -> pl.DataFrame:
-    """Return a frame as rows of its table; raise DataContractError when columns are missing."""
-    table, variant = kept_in(asset)
-    source = to_polars(frame)
-    named = set(table.needs) - set(source.columns)
-    if named:
-        raise DataContractError(
-            f"{asset} of {market} lacks {', '.join(sorted(named))}: expected them as columns"
-        )
-    rows = table.rows(source, variant)
-    return rows.select(
-        pl.lit(market.symbol).alias("symbol"),
-        pl.lit(market.freq).alias("freq"),
-        pl.col("time").dt.cast_time_unit("us"),
-        *table.columns[3:],
-    )
+    stage, _, name = asset.partition("/")
+    if asset in _SHARED:
+        found = Kept(asset, market, _SHARED[asset])
+        return replace(found, labels=None if labels is None else frozenset(labels))
+    if stage in _SUMMARISED:
+        return Kept(asset, market, _SUMMARIES, asset)
+    return Kept(asset, market, _BY_VARIANT[stage], name)

@@ -1,0 +1,157 @@
+"""The manifest of a frame that is written to the database alone: what changed when, without a file.
+
+Rows belong to `table_write`, the record in the database to `table_records`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from itb_assets.errors import DataContractError, StorageError
+from itb_assets.storage.dtypes import TIME, first_time, last_time, step_of
+from itb_assets.storage.manifest import (
+    CHANGES_KEPT,
+    EVERYTHING,
+    Change,
+    FrameManifest,
+    Identity,
+    Record,
+    next_version,
+)
+
+_NO_FILE = Identity(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Rows that take the place of all at or after `start` (None: of all), and how many these were.
+
+    `changed_from` is the earliest that differs, None where none does. `before` is the time of the last row
+    that stays before `start`.
+    """
+
+    frame: pl.DataFrame
+    dtypes: Mapping[str, str]
+    start: pd.Timestamp | None
+    changed_from: pd.Timestamp | None
+    replaced: int
+    before: pd.Timestamp | None = None
+
+
+def start_of(table: pl.DataFrame, from_time: pd.Timestamp | None, place: str) -> pd.Timestamp:
+    """Return from when on a tail replaces rows; raise DataContractError where that cannot be told."""
+    first = first_time(table)
+    if from_time is None:
+        if first is None:
+            raise DataContractError(
+                f"an empty tail does not say from when on it replaces {place}: pass from_time"
+            )
+        return first
+    if first is not None and first < from_time:
+        raise DataContractError(
+            f"the tail of {place} begins at {first}, before {from_time}: it would hide rows"
+        )
+    return from_time
+
+
+def check_fits(manifest: FrameManifest, dtypes: Mapping[str, str], record: Record, place: str) -> None:
+    """Raise StorageError for a tail whose columns, dtypes or definition are not those stored."""
+    if list(manifest.columns.items()) != list(dtypes.items()):
+        raise StorageError(
+            f"a tail with columns {dict(dtypes)} does not fit {place}, which has {dict(manifest.columns)}: "
+            "write the frame whole"
+        )
+    if manifest.digest != record.digest:
+        raise StorageError(
+            f"{place} was made by definition {manifest.digest!r}, the tail by definition "
+            f"{record.digest!r}: write the frame whole"
+        )
+
+
+def is_unchanged(previous: FrameManifest, rewrite: Rewrite, record: Record) -> bool:
+    """Tell whether a write found everything as it was, definition and columns included."""
+    return (
+        rewrite.changed_from is None
+        and list(previous.columns.items()) == list(rewrite.dtypes.items())
+        and previous.digest == record.digest
+    )
+
+
+def manifest_of(previous: FrameManifest | None, rewrite: Rewrite, record: Record) -> FrameManifest:
+    """Return the manifest of the frame after a rewrite."""
+    whole = rewrite.start is None or previous is None
+    changed_from = EVERYTHING if whole or rewrite.changed_from is None else rewrite.changed_from
+    ends = _whole_ends(rewrite.frame) if whole or previous is None else _joined_ends(previous, rewrite)
+    rows, first, last, step_s = ends
+    manifest = FrameManifest(
+        asset=record.asset,
+        symbol=record.symbol,
+        freq=record.freq,
+        rows=rows,
+        first=first,
+        last=last,
+        step_s=step_s,
+        columns=dict(rewrite.dtypes),
+        identity=_NO_FILE,
+        blocks=(_chained(previous, changed_from, rewrite.frame),),
+        version=next_version(previous, record.written_at),
+        digest=record.digest,
+        sources=dict(record.sources),
+        changes=(),
+        run_id=record.run_id,
+        written_at=record.written_at,
+    )
+    if previous is None or list(previous.columns) != list(manifest.columns):
+        changed_from = EVERYTHING
+    earlier = previous.changes if previous else ()
+    changes = (*earlier, Change(manifest.version, changed_from, manifest.sha256))[-CHANGES_KEPT:]
+    return replace(manifest, changes=changes)
+
+
+def _whole_ends(
+    table: pl.DataFrame,
+) -> tuple[int, pd.Timestamp | None, pd.Timestamp | None, int | None]:
+    return table.height, first_time(table), last_time(table), step_of(table[TIME])
+
+
+def _joined_ends(
+    previous: FrameManifest, rewrite: Rewrite
+) -> tuple[int, pd.Timestamp | None, pd.Timestamp | None, int | None]:
+    """Return rows, first, last and step of what stays and the tail together."""
+    tail = rewrite.frame
+    rows = previous.rows - rewrite.replaced + tail.height
+    if rows == tail.height:
+        return _whole_ends(tail)
+    first = previous.first
+    last = last_time(tail) if tail.height else rewrite.before
+    step = previous.step_s
+    if previous.rows == 1 and tail.height and first is not None:  # two rows make the first step
+        joined = pl.concat([pl.Series(TIME, [first], dtype=tail[TIME].dtype), tail[TIME]])
+        return rows, first, last, step_of(joined)
+    alike = tail.height < 2 or step_of(tail[TIME]) == step  # noqa: PLR2004 - one row has no step
+    if step is None or first is None or last is None or not alike or rows == 1:
+        return rows, first, last, None
+    return rows, first, last, step if first + pd.Timedelta(seconds=(rows - 1) * step) == last else None
+
+
+def _chained(previous: FrameManifest | None, changed_from: pd.Timestamp, table: pl.DataFrame) -> str:
+    """Return the digest of what was there before and of the rows since."""
+    digest = hashlib.sha256((previous.sha256 if previous else "").encode())
+    digest.update(changed_from.isoformat().encode())
+    first = int(np.searchsorted(table[TIME].to_physical().to_numpy(), changed_from.value))
+    for column in table.slice(first):
+        digest.update(f"\0{column.name}\0{column.dtype}\0".encode())
+        if column.dtype == pl.String:
+            runs = column.rle().struct
+            digest.update(repr((runs.field("len").to_list(), runs.field("value").to_list())).encode())
+            continue
+        digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
+        values = column.to_physical().fill_null(0 if column.dtype != pl.Boolean else False)
+        digest.update(np.ascontiguousarray(values.to_numpy()).data)
+    return digest.hexdigest()
