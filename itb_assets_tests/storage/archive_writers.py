@@ -1,0 +1,114 @@
+"""Frames for the tests of the archive, and what its killed processes do."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from frames_of import NOW, frame_of, record
+
+from itb_assets.domain.markets import Market
+from itb_assets.storage import compressed
+from itb_assets.storage.archive import Archived, archive_frame, archived, prune_archives, restore_frame
+from itb_assets.storage.frames import FrameManifest, FrameStore
+from itb_assets.storage.layout import Layout
+
+FRAMES = FrameStore()
+MARKET = Market("BTCUSDT", "5m")
+DAY = timedelta(days=1)
+ROWS = 120
+
+
+def write(path: Path, *, seed: int = 0, rows: int = ROWS, **changes: object) -> FrameManifest:
+    """Write a frame of its own."""
+    return FRAMES.write(path, frame_of(rows, seed=seed), record=record(**changes))
+
+
+def archive_now(root: Path) -> None:
+    """Archive the frame."""
+    archive_frame(Layout(root), Layout(root).data(MARKET), now=NOW)
+
+
+def newest(root: Path) -> Archived:
+    """Return the newest copy of the frame."""
+    copies = [copy for copy in archived(Layout(root)) if copy.original.name == "data.csv"]
+    return copies[-1]
+
+
+def restore(root: Path) -> None:
+    """Put the frame back."""
+    restore_frame(Layout(root), newest(root))
+
+
+def replace(root: Path) -> None:
+    """Put the frame back over another."""
+    restore_frame(Layout(root), newest(root), replace=True)
+
+
+def prune(root: Path) -> None:
+    """Remove what is older than a week."""
+    prune_archives(Layout(root), keep_days=7, now=NOW)
+
+
+ACTIONS: Mapping[str, Callable[[Path], None]] = {
+    "archive": archive_now,
+    "restore": restore,
+    "replace": replace,
+    "prune": prune,
+}
+
+
+def fork_and_die(connection: Any) -> None:
+    """Call `die_at` in forks of this process, which has imported everything, and tell how each ended."""
+    while (arguments := connection.recv()) is not None:
+        pid = os.fork()
+        if not pid:
+            try:
+                die_at(*arguments)
+            except BaseException:  # noqa: BLE001 - a fork must never return to where it came from
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def die_at(action: str, root: Path, step: int) -> None:
+    """Do it once and be killed just before the `step`th change that a disk would see."""
+    steps = itertools.count()
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object, **options: object) -> object:
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for owner, names in {
+        Path: ("rename", "replace", "unlink", "mkdir", "rmdir"),
+        os: ("fsync", "unlink"),
+    }.items():
+        for name in names:
+            setattr(owner, name, counted(getattr(owner, name)))
+    copy = compressed._copy
+    compressed._copy = lambda read, write, **options: copy(read, torn(counted, write), **options)
+    ACTIONS[action](root)
+
+
+def torn(
+    counted: Callable[..., Callable[..., object]], write: Callable[[bytes], object]
+) -> Callable[[bytes], None]:
+    """Return a write in two halves, before and between which one may be killed."""
+
+    def in_halves(block: bytes) -> None:
+        half = len(block) // 2
+        counted(write)(block[:half])
+        counted(write)(block[half:])
+
+    return in_halves
