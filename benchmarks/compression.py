@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = verdicts(found)
     if options.json:
         told = {"machine": described, **asdict(found), "verdicts": [line for _, line in judged]}
-        print(json.dumps(told, indent=1, allow_nan=False))
+        print(json.dumps(told, indent=1))
     else:
         print(_as_text(described, found, judged))
     return 0 if all(met for met, _ in judged) and not found.wrong else 1
@@ -190,7 +190,7 @@ def largest_change(exact: pd.DataFrame, rounded: pd.DataFrame) -> tuple[float, s
         differs = ~((before == after) | (np.isnan(before) & np.isnan(after)))
         with np.errstate(divide="ignore"):
             change = np.abs((after[differs] - before[differs]) / before[differs])
-        largest = float(np.nan_to_num(change, nan=np.inf).max(initial=0.0))
+        largest = float(np.nan_to_num(change, nan=np.inf, posinf=np.inf).max(initial=0.0))
         if largest > worst:
             worst, where = largest, str(name)
     return worst, where
