@@ -49,7 +49,11 @@ class Settings(BaseSettings):
     processed_format: Literal["csv", "parquet"] = Field(
         "csv", description="file format of everything but raw klines"
     )
-    storage_phase: Literal["files", "dual"] = Field("dual", description="files only, or files and database")
+    storage_phase: Literal["files", "dual", "db_read", "db"] | None = Field(
+        None,
+        description="what is written and read: files, dual, db_read or db; unset: the one last moved to, "
+        "at first dual",
+    )
     archive_days: int = Field(
         30, ge=0, le=36_500, description="days that archived files are kept, in phase db"
     )
@@ -60,6 +64,24 @@ class Settings(BaseSettings):
     )
     dagster_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of Dagster's own storage; unset: the same server as the data"
+    )
+    database_tier: Literal["postgres", "apache", "community"] | None = Field(
+        None,
+        description="least that the database has to be, with TimescaleDB by licence; unset: whatever it is",
+    )
+    admin_database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of an administrator, for `itb db init` alone: set it for that command",
+    )
+    reader_password: SecretStr | None = Field(
+        None, description="password of itb_reader, the role for dashboards; unset: it cannot log in"
+    )
+    chunk_days: int = Field(90, ge=1, description="days that a chunk spans, with TimescaleDB")
+    compress_after_days: int = Field(
+        30, ge=0, description="days after its end that a chunk is compressed, with TimescaleDB; 0: never"
+    )
+    retention_days: Names = Field(
+        (), description="days after which rows are dropped, with TimescaleDB, such as signals=365,labels=730"
     )
     model_signing_key: SecretStr | None = Field(
         None, description="if set, models are signed and unsigned ones refused"
@@ -84,7 +106,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the web UI listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web UI")
 
-    @field_validator("symbols", "freqs", mode="before")
+    @field_validator("symbols", "freqs", "retention_days", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -109,6 +131,15 @@ class Settings(BaseSettings):
     @classmethod
     def _freqs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_value_error(parse_freq, name) for name in value)
+
+    @field_validator("retention_days")
+    @classmethod
+    def _retention(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            table, _, days = part.partition("=")
+            if not table or not days.isdigit():
+                raise ValueError(f"{part!r}: expected a table and a number of days, such as signals=365")
+        return value
 
     @field_validator("start", mode="before")
     @classmethod

@@ -13,7 +13,19 @@ from typing import Annotated
 
 import typer
 
-from itb_assets.cli import database, drift, health, markets, models, performance, query, run, runs, trades
+from itb_assets.cli import (
+    database,
+    drift,
+    health,
+    markets,
+    models,
+    performance,
+    query,
+    run,
+    runs,
+    storage,
+    trades,
+)
 from itb_assets.cli.output import errors, tell_error
 from itb_assets.orchestration.failures import cause_of
 
@@ -32,7 +44,7 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 problems found, 2 wrong input, 3 try again later, 4 bad data or storage.",
 )
-for module in (run, runs, markets, models, performance, trades, query, drift, database, health):
+for module in (run, runs, markets, models, performance, trades, query, drift, storage, database, health):
     module.register(app)
 
 

@@ -11,8 +11,8 @@ import typer
 
 from itb_assets.cli.output import JsonOption, console, emit
 from itb_assets.domain.markets import parse_freq, parse_symbol
-from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.drift_status import ALARMS, Wanted, drift_rows, of_note
+from itb_assets.orchestration.instance import opened_platform
 from itb_assets.settings import load_settings
 
 
@@ -44,7 +44,8 @@ def drift(
         freq=parse_freq(freq) if freq else "",
         variant=variant,
     )
-    rows = drift_rows(build_platform(load_settings()), wanted, history=history)
+    with opened_platform(load_settings()) as platform:
+        rows = drift_rows(platform, wanted, history=history)
     shown = rows if everything or as_json else [row for row in rows if of_note(row)]
     emit(
         shown,

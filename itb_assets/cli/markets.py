@@ -10,7 +10,7 @@ from itb_assets.cli.output import JsonOption, console, emit
 from itb_assets.cli.run import finish, run_all
 from itb_assets.domain.markets import Market, parse_symbol
 from itb_assets.orchestration.build import build_platform
-from itb_assets.orchestration.instance import running_instance
+from itb_assets.orchestration.instance import opened_platform, running_instance
 from itb_assets.orchestration.runner import RunPlan, follow, followed_symbols, unfollow
 from itb_assets.orchestration.status import gap_rows, market_rows
 from itb_assets.settings import Settings, load_settings
@@ -32,8 +32,10 @@ def status(*, as_json: Annotated[bool, JsonOption] = False) -> None:
     Example: `itb status --json`
     """
     settings = load_settings()
+    with opened_platform(settings) as platform:
+        rows = market_rows(platform)
     emit(
-        market_rows(build_platform(settings)),
+        rows,
         title=f"Markets in {settings.data_root}",
         as_json=as_json,
         empty=f"nothing is stored in {settings.data_root}: start with `itb run --symbols BTCUSDT --freqs 5m`",
@@ -97,7 +99,8 @@ def gaps_list(
 
     Example: `itb gaps list --all`
     """
-    rows = gap_rows(build_platform(load_settings()), closed=closed)
+    with opened_platform(load_settings()) as platform:
+        rows = gap_rows(platform, closed=closed)
     emit(rows, title="Gaps", as_json=as_json, empty="no gap is recorded")
 
 
@@ -125,8 +128,10 @@ def gaps_repair(
 
 
 def _open_gaps(settings: Settings, symbol: str) -> set[tuple[Market, str]]:
+    with opened_platform(settings) as platform:
+        rows = gap_rows(platform)
     return {
         (Market(row["symbol"], row["freq"]), row["first_missing"])
-        for row in gap_rows(build_platform(settings))
+        for row in rows
         if not symbol or row["symbol"] == symbol
     }

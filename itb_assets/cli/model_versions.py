@@ -16,7 +16,7 @@ import typer
 
 from itb_assets.cli.output import JsonOption, console, emit, tell_error
 from itb_assets.errors import InputError, StorageError
-from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.instance import opened_platform
 from itb_assets.orchestration.model_comparison import COMMON_ROWS, Wanted, compare_models, comparison_plot
 from itb_assets.orchestration.model_versions import parse_model, promote, roll_back, version_rows
 from itb_assets.settings import load_settings
@@ -38,7 +38,8 @@ def models_versions(model: Model, *, as_json: Annotated[bool, JsonOption] = Fals
 
     Example: `itb models versions BTCUSDT/5m/aggressive/lgbm/high_040_4`
     """
-    rows = version_rows(build_platform(load_settings()), parse_model(model))
+    with opened_platform(load_settings()) as platform:
+        rows = version_rows(platform, parse_model(model))
     emit(rows, title=f"Versions of {model}", as_json=as_json, empty="none")
 
 
@@ -56,8 +57,8 @@ def models_promote(
 
     Predictions, signals and trades follow with the next `itb run`.
     """
-    platform = build_platform(load_settings())
-    told = promote(platform, parse_model(model), version, reason=reason, by=_person(), dry_run=dry_run)
+    with opened_platform(load_settings()) as platform:
+        told = promote(platform, parse_model(model), version, reason=reason, by=_person(), dry_run=dry_run)
     _show(told, dry_run=dry_run, as_json=as_json)
 
 
@@ -74,8 +75,8 @@ def models_rollback(
 
     Predictions, signals and trades follow with the next `itb run`.
     """
-    platform = build_platform(load_settings())
-    told = roll_back(platform, parse_model(model), reason=reason, by=_person(), dry_run=dry_run)
+    with opened_platform(load_settings()) as platform:
+        told = roll_back(platform, parse_model(model), reason=reason, by=_person(), dry_run=dry_run)
     _show(told, dry_run=dry_run, as_json=as_json)
 
 
@@ -109,7 +110,8 @@ def models_compare(
     )
     if plot is not None and plot.suffix.lower() != ".png":
         raise InputError(f"--plot {plot}: expected a file whose name ends in .png")
-    rows = compare_models(build_platform(load_settings()), wanted)
+    with opened_platform(load_settings()) as platform:
+        rows = compare_models(platform, wanted)
     if plot is not None:
         _draw(rows, plot)
     if as_json:

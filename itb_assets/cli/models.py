@@ -12,7 +12,7 @@ import typer
 from itb_assets.cli import model_versions
 from itb_assets.cli.output import JsonOption, console, emit
 from itb_assets.domain.strategy import Strategy
-from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.instance import opened_platform
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.status import model_page, model_rows
 from itb_assets.settings import load_settings
@@ -35,7 +35,8 @@ def models_list(*, as_json: Annotated[bool, JsonOption] = False) -> None:
 
     Example: `itb models list`
     """
-    rows = model_rows(build_platform(load_settings()))
+    with opened_platform(load_settings()) as platform:
+        rows = model_rows(platform)
     shown = [
         {"model": row["model"], **{head: row[key] for key, head in _LISTED.items()}} if not as_json else row
         for row in rows
@@ -74,7 +75,8 @@ def models_show(
 
     Example: `itb models show BTCUSDT/5m/aggressive/lgbm/high_040_4`
     """
-    page = model_page(build_platform(load_settings()), model)
+    with opened_platform(load_settings()) as platform:
+        page = model_page(platform, model)
     if as_json:
         typer.echo(json.dumps(page, indent=2, default=str))
         return

@@ -25,7 +25,7 @@ from itb_assets.observability.report_data import PerformanceReport
 from itb_assets.observability.report_meaning import key_figures
 from itb_assets.observability.report_words import headline
 from itb_assets.observability.wording import day, share
-from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.instance import opened_platform
 from itb_assets.orchestration.performance_report import Question, performance_report
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.results import result_rows
@@ -67,15 +67,15 @@ def performance(  # noqa: PLR0913 - each is an option of the command
     for path in (html, plot):
         if path is not None:
             check_new(path, force=force)
-    platform = build_platform(load_settings())
-    found = _chosen(platform, symbol, freq, variant)
-    if len(found) != 1:
-        if html or plot or days is not None:
-            raise InputError(_too_many(found))
-        _show_all(platform, found, sample, as_json=as_json)
-        return
-    ((market, name),) = found
-    report = performance_report(platform, Question(market, name, chosen, days))
+    with opened_platform(load_settings()) as platform:
+        found = _chosen(platform, symbol, freq, variant)
+        if len(found) != 1:
+            if html or plot or days is not None:
+                raise InputError(_too_many(found))
+            _show_all(platform, found, sample, as_json=as_json)
+            return
+        ((market, name),) = found
+        report = performance_report(platform, Question(market, name, chosen, days))
     for path, content in ((html, _page), (plot, _picture)):
         if path is not None:
             write_file(path, content(report), force=force)
@@ -106,9 +106,9 @@ def _chosen(platform: Platform, symbol: str, freq: str, variant: str) -> list[tu
         raise InputError(f"the signals of {variant} neither buy nor sell: there is nothing to trade on paper")
     stored = [
         (market, name)
-        for market in platform.layout.markets()
+        for market in platform.markets()
         for name in platform.traded_variants
-        if platform.frame_path(market, f"trades/{name}").exists()
+        if platform.stored(market, f"trades/{name}") is not None
     ]
     found = [
         (market, name)

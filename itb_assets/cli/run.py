@@ -22,8 +22,7 @@ from itb_assets.errors import ConfigError
 from itb_assets.observability.logs import configure_logging
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.executed import catch_up
-from itb_assets.orchestration.instance import running_instance
-from itb_assets.orchestration.platform import Platform
+from itb_assets.orchestration.instance import opened_platform, running_instance
 from itb_assets.orchestration.results import result_rows
 from itb_assets.orchestration.runner import MarketRun, RunPlan, planned_rows, run_markets
 from itb_assets.orchestration.status import market_rows
@@ -69,7 +68,8 @@ def run(
     settings = load_settings()
     plan = RunPlan(_markets(settings, symbols, freqs), start, end, full_refresh=full_refresh, retrain=retrain)
     if dry_run:
-        rows = planned_rows(build_platform(settings), plan)
+        with opened_platform(settings) as platform:
+            rows = planned_rows(platform, plan)
         emit(rows, title="Would run", as_json=as_json, empty="nothing to run")
         return
     finish(run_all(settings, plan), settings, as_json=as_json)
@@ -185,11 +185,11 @@ def finish(results: list[MarketRun], settings: Settings, *, as_json: bool) -> No
         emit(rows, title="", as_json=True, empty="")
     else:
         emit(rows, title="Runs", as_json=False, empty="nothing ran")
-        platform: Platform = build_platform(settings)
         ran = {(result.market.symbol, result.market.freq) for result in results}
-        made = [row for row in market_rows(platform) if (row["symbol"], row["freq"]) in ran]
+        with opened_platform(settings) as platform:
+            made = [row for row in market_rows(platform) if (row["symbol"], row["freq"]) in ran]
+            earned = result_rows(platform, [result.market for result in results])
         emit(made, title=f"Stored in {settings.data_root}", as_json=False, empty="nothing is stored")
-        earned = result_rows(platform, [result.market for result in results])
         emit(earned, title=PAPER, as_json=False, empty="no paper trades: no strategy's signals buy and sell")
         if earned:
             console.print(verdict_of(earned))

@@ -18,7 +18,6 @@ from itb_assets.domain.executed import MatchedFills
 from itb_assets.domain.executed.fills import plain_text
 from itb_assets.domain.markets import parse_freq, parse_symbol
 from itb_assets.errors import DatabaseUnavailable, InputError
-from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.executed import (
     Imported,
     catch_up_table,
@@ -27,6 +26,7 @@ from itb_assets.orchestration.executed import (
     matched,
     position_rows,
 )
+from itb_assets.orchestration.instance import opened_platform
 from itb_assets.orchestration.results import trade_rows
 from itb_assets.settings import load_settings
 
@@ -63,17 +63,17 @@ def trades_list(
         rows = [row for row in position_rows(matched(load_settings())) if wanted in ("", row["symbol"])]
         title, empty = "Executed trades", _NONE_IMPORTED
     else:
-        platform = build_platform(load_settings())
-        known = [strategy.variant for strategy in platform.strategies]
-        if variant and variant not in known:
-            raise InputError(f"variant {variant!r} is not known: expected one of {', '.join(known)}")
         length = parse_freq(freq) if freq else ""
-        markets = [
-            market
-            for market in platform.layout.markets()
-            if wanted in ("", market.symbol) and length in ("", market.freq)
-        ]
-        rows = trade_rows(platform, markets, variant=variant, newest=newest or None)
+        with opened_platform(load_settings()) as platform:
+            known = [strategy.variant for strategy in platform.strategies]
+            if variant and variant not in known:
+                raise InputError(f"variant {variant!r} is not known: expected one of {', '.join(known)}")
+            markets = [
+                market
+                for market in platform.markets()
+                if wanted in ("", market.symbol) and length in ("", market.freq)
+            ]
+            rows = trade_rows(platform, markets, variant=variant, newest=newest or None)
         title, empty = "Paper trades", "no paper trade is stored of these: `itb run` makes them"
     shown = rows[:newest] if newest else rows
     emit(_exact(shown) if as_json else _short(shown), title=title, as_json=as_json, empty=empty)

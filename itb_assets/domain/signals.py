@@ -53,9 +53,14 @@ def compute_signals(scores: pd.DataFrame, specs: Sequence[GeneratorSpec]) -> pd.
     written: Columns = {}
     for rule in _rules(specs):
         inputs = [_read(scores, known, name) for name in rule.inputs]
-        written |= dict(zip(rule.outputs, rule.compute(inputs), strict=True))
+        written |= dict(zip(rule.outputs, map(_unsigned_zero, rule.compute(inputs)), strict=True))
         known |= written
     return pd.DataFrame({"timestamp": scores["timestamp"].array.copy(), **written}, index=scores.index)
+
+
+def _unsigned_zero(values: NDArray[Any]) -> NDArray[Any]:
+    """Return -0.0 as 0.0: a score of nothing has no sign, and JSON in a database keeps none."""
+    return values if values.dtype == np.bool_ else values + 0.0
 
 
 def _read(scores: pd.DataFrame, known: Columns, name: str) -> Floats:

@@ -72,7 +72,7 @@ def _row(market: Market, variant: str, look: Look, one: DriftEvaluation) -> dict
 
 
 def _markets(platform: Platform, wanted: Wanted) -> list[Market]:
-    stored = platform.layout.markets()
+    stored = platform.markets()
     found = [
         market
         for market in stored

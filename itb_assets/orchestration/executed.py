@@ -20,6 +20,7 @@ from itb_assets.sources.trades import BadLine, read_fills
 from itb_assets.storage.database import SqlStore
 from itb_assets.storage.executed_trades import ExecutedFills, FillMerge
 from itb_assets.storage.layout import Layout
+from itb_assets.storage.phases import phase_of
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def catch_up_table(settings: Settings) -> str:
 
     Nothing is started for it: `itb run` catches up later. Raises DatabaseUnavailable and StorageError.
     """
-    if settings.storage_phase == "files":
-        return "not used: ITB_STORAGE_PHASE is files"
+    if phase_of(Layout(settings.data_root), settings.storage_phase) == "files":
+        return "not used: the storage phase is files"
     url = settings.database_url.get_secret_value() if settings.database_url else _embedded_url(settings)
     if url is None:
         return "not running: the next `itb run` brings the table up to date"

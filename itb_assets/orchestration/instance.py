@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,12 +18,15 @@ from pydantic import SecretStr
 
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.observability.logs import get_logger, register_secret
+from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.killed_runs import fail_killed
+from itb_assets.orchestration.platform import Platform
 from itb_assets.settings import Settings
 from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
 from itb_assets.storage.database import server_version
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout
+from itb_assets.storage.phases import reads_tables
 
 DAGSTER_URL = "ITB_DAGSTER_URL"
 DATABASES = ("itb", "dagster")
@@ -128,6 +132,18 @@ def running_instance(settings: Settings) -> Iterator[tuple[Settings, dg.DagsterI
         ):
             fail_killed(instance)
             yield ready, instance
+
+
+@contextmanager
+def opened_platform(settings: Settings) -> Iterator[Platform]:
+    """Yield a platform to read from; its database runs where the storage phase reads tables."""
+    platform = build_platform(settings)
+    with ExitStack() as opened:
+        if reads_tables(platform.phase):
+            ready = opened.enter_context(running_database(settings))
+            register_secrets(ready)
+            platform = replace(platform, settings=ready)
+        yield opened.enter_context(closing(platform))
 
 
 @contextmanager

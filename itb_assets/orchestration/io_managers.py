@@ -5,8 +5,6 @@ What is computed does not belong here, nor how a file or a table is written: tha
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 
 from itb_assets.domain.markets import Market
@@ -42,24 +40,24 @@ class FrameIOManager(dg.IOManager):
         with as_failures(retry=self._platform.retry_steps):
             market = _market(context)
             asset = "/".join(context.asset_key.path)
-            path = self._platform.frame_path(market, asset)
+            keeper = self._platform.keeper
             with market_lock(self._platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
-                before = self._platform.stored(market, asset)
+                before = keeper.find(market, asset, locked=True)
                 _refuse_stale(market, asset, obj, before)
                 manifest = self._write(context, market, asset, obj)
-                self._catch_up(market, asset, path)
+                keeper.level_table(market, asset)  # a database that was away, or a run without one
             counts = {
                 "rows_new": manifest.rows - (before.rows if before else 0),
                 "rows_computed": obj.rows,
             }
-            context.add_output_metadata(frame_metadata(manifest, path, counts | dict(obj.metadata)))
+            place = keeper.place(market, asset)
+            context.add_output_metadata(frame_metadata(manifest, place, counts | dict(obj.metadata)))
 
     def _write(
         self, context: dg.OutputContext, market: Market, asset: str, update: FrameUpdate
     ) -> FrameManifest:
-        frames, path, frame = self._platform.frames, self._platform.frame_path(market, asset), update.frame
-        if frame is None:
-            return frames.open(path).manifest
+        if update.frame is None:
+            return self._stored(market, asset).manifest
         record = Record(
             asset=asset,
             symbol=market.symbol,
@@ -69,35 +67,20 @@ class FrameIOManager(dg.IOManager):
             run_id=context.run_id,
             written_at=self._platform.clock(),
         )
-
-        def commit_rows(manifest: FrameManifest) -> None:
-            database = self._platform.database
-            if database is not None and database.keeps(asset):
-                database.replace(asset, market, frame, from_time=update.from_time, manifest=manifest)
-            if database is not None and update.commit is not None:
-                update.commit(database)
-
-        if update.from_time is None:
-            return frames.write(path, frame, record=record, before_commit=commit_rows)
-        return frames.splice(
-            path, frame, record=record, from_time=update.from_time, before_commit=commit_rows
+        return self._platform.keeper.write(
+            market, asset, update.frame, record=record, from_time=update.from_time, commit=update.commit
         )
-
-    def _catch_up(self, market: Market, asset: str, path: Path) -> None:
-        """Give the tables what they missed: a database that was away, or a run without one."""
-        database = self._platform.database
-        if database is not None and database.keeps(asset):
-            database.catch_up(asset, market, self._platform.frames.open(path))
 
     def load_input(self, context: dg.InputContext) -> StoredFrame:
         """Return a lazy handle on what is stored."""
         with as_failures(retry=self._platform.retry_steps):
-            asset = "/".join(context.asset_key.path)
-            market = _market(context)
-            stored = self._platform.stored(market, asset)
-            if stored is None:
-                raise StorageError(f"{asset} of {market} is not there yet: materialize it first")
-            return stored
+            return self._stored(_market(context), "/".join(context.asset_key.path))
+
+    def _stored(self, market: Market, asset: str) -> StoredFrame:
+        stored = self._platform.stored(market, asset)
+        if stored is None:
+            raise StorageError(f"{asset} of {market} is not there yet: materialize it first")
+        return stored
 
 
 def _refuse_stale(market: Market, asset: str, update: FrameUpdate, stored: StoredFrame | None) -> None:

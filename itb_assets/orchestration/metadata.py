@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -25,8 +24,8 @@ _COLUMN_TYPES = {
 }
 
 
-def frame_metadata(manifest: FrameManifest, path: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a stored frame: how much from when to when, what its asset told, then where and which file."""
+def frame_metadata(manifest: FrameManifest, place: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a stored frame: how much from when to when, what its asset told, then where it lies."""
     columns = [
         dg.TableColumn(name, type=_COLUMN_TYPES.get(dtype, dtype)) for name, dtype in manifest.columns.items()
     ]
@@ -35,7 +34,7 @@ def frame_metadata(manifest: FrameManifest, path: Path, told: Mapping[str, Any])
         "first": _time(manifest.first),
         "last": _time(manifest.last),
         **told,
-        "dagster/uri": str(path.absolute()),
+        "dagster/uri": place,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "size_mb": round(manifest.bytes / 1e6, 2),
         "version": manifest.version,

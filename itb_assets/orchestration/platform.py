@@ -26,9 +26,12 @@ from itb_assets.sources.history import HistorySource, open_history
 from itb_assets.sources.http import RetryPolicy
 from itb_assets.sources.protocol import Progress
 from itb_assets.storage.database import SqlStore
+from itb_assets.storage.frame_paths import frame_path
 from itb_assets.storage.frames import FrameStore, StoredFrame
+from itb_assets.storage.keeper import FrameKeeper
 from itb_assets.storage.layout import Layout, ModelAddress
 from itb_assets.storage.models import ModelStore
+from itb_assets.storage.phases import Phase, phase_of, reads_tables
 from itb_assets.storage.registry import ModelRegistry
 
 FRAMES = ("raw/klines", "processed/data", "processed/features", "labeled/matrix")
@@ -74,6 +77,8 @@ class Platform:
     """Told the market and the asset whenever one begins to be computed."""
     retry_steps: bool = True
     """Whether Dagster tries a step again, some seconds later, that met a transient error."""
+    moving_in: Phase | None = None
+    """The phase to act in while the data root is moved from one to another."""
 
     def __post_init__(self) -> None:
         """Refuse strategies that define one name in two ways."""
@@ -143,16 +148,27 @@ class Platform:
         )
 
     @cached_property
+    def phase(self) -> Phase:
+        """Which of files and tables is written, and which is read; ConfigError for one not moved to."""
+        return self.moving_in or phase_of(self.layout, self.settings.storage_phase)
+
+    @cached_property
     def database(self) -> SqlStore | None:
         """The tables, or None in storage phase `files`; raise DatabaseUnavailable when none is configured."""
-        if self.settings.storage_phase == "files":
+        if self.phase == "files":
             return None
         if self.settings.database_url is None:
             raise DatabaseUnavailable(
                 "no database is running for this data root: `itb run` and `itb ui` start the embedded one; "
                 "else set ITB_DATABASE_URL, or ITB_STORAGE_PHASE=files to do without"
             )
-        return SqlStore(self.settings.database_url.get_secret_value())
+        definitions = {"features": self.features.definitions, "labels": self.labels.definitions}
+        return SqlStore(self.settings.database_url.get_secret_value(), definitions=definitions)
+
+    @cached_property
+    def keeper(self) -> FrameKeeper:
+        """Frames in files and tables, as the storage phase says."""
+        return FrameKeeper(self.layout, self.frames, self.phase, self.database)
 
     def close(self) -> None:
         """Let go of the database and of the exchange, as far as they were used."""
@@ -162,29 +178,19 @@ class Platform:
                 opened.close()
 
     def frame_path(self, market: Market, asset: str) -> Path:
-        """Return where an asset such as `processed/features` of a market lies."""
-        stage, _, name = asset.partition("/")
-        by_variant = {
-            "predictions": self.layout.predictions,
-            "signals": self.layout.signals,
-            "trades": self.layout.trades,
-            "performance": self.layout.performance,
-            "drift": self.layout.drift,
-        }
-        if stage in by_variant:
-            return by_variant[stage](market, name)
-        paths = {
-            "raw/klines": self.layout.klines,
-            "processed/data": self.layout.data,
-            "processed/features": self.layout.features,
-            "labeled/matrix": self.layout.matrix,
-        }
-        return paths[asset](market)
+        """Return where the file of an asset such as `processed/features` of a market lies."""
+        return frame_path(self.layout, market, asset)
 
     def stored(self, market: Market, asset: str) -> StoredFrame | None:
         """Return a handle on what is stored of an asset such as `processed/features`, or None."""
-        path = self.frame_path(market, asset)
-        return self.frames.open(path) if path.exists() else None
+        if not reads_tables(self.phase):
+            path = self.frame_path(market, asset)
+            return self.frames.open(path) if path.exists() else None
+        return self.keeper.find(market, asset)
+
+    def markets(self) -> tuple[Market, ...]:
+        """Return every market whose klines are stored, by symbol and then by length of the kline."""
+        return self.keeper.markets() if self.phase == "db" else self.layout.markets()
 
     def model_names(self) -> tuple[ModelName, ...]:
         """Name every model that the strategies ask for."""

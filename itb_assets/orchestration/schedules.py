@@ -119,7 +119,7 @@ def _weekly_training(platform: Platform) -> dg.ScheduleDefinition:
     def weekly_training(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
         week = context.scheduled_execution_time.strftime("%Y-%m-%d")
         followed = set(context.instance.get_dynamic_partitions(str(SYMBOLS.name)))
-        markets = [market for market in platform.layout.markets() if market.symbol in followed]
+        markets = [market for market in platform.markets() if market.symbol in followed]
         requests = [
             dg.RunRequest(run_key=f"train {partition_of(market)}@{week}", partition_key=partition_of(market))
             for market in markets

@@ -23,7 +23,7 @@ from itb_assets.storage.layout import ModelAddress
 
 def market_rows(platform: Platform) -> list[dict[str, Any]]:
     """Describe every stored market: rows, first and last kline, gaps, models, freshness."""
-    return [_market_row(platform, market) for market in platform.layout.markets()]
+    return [_market_row(platform, market) for market in platform.markets()]
 
 
 def _market_row(platform: Platform, market: Market) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def gap_rows(platform: Platform, *, closed: bool = False) -> list[dict[str, Any]
             "sightings": gap.sightings,
             "state": gap.state,
         }
-        for market in platform.layout.markets()
+        for market in platform.markets()
         for gap in read_gaps(platform.layout.gaps(market))
         if closed or gap.state == "open"
     ]

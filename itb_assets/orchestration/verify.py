@@ -1,6 +1,6 @@
-"""Compares what is stored with its records: files, tables and models with their digests.
+"""Compares what is stored with its records and with each other: files, tables and models.
 
-Nothing is repaired here: materializing an asset again is the repair.
+Frames that differ are mended from the better side where that is asked for; models are made again instead.
 """
 
 from __future__ import annotations
@@ -13,53 +13,57 @@ from itb_assets.errors import ItbError
 from itb_assets.orchestration.executed import executed_fills
 from itb_assets.orchestration.models import load_model
 from itb_assets.orchestration.platform import ModelName, Platform
+from itb_assets.orchestration.verify_frames import look_at, mend
 from itb_assets.storage.layout import ModelAddress
+from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was compared, and what differs (empty when it is whole)."""
+    """One thing that was compared, and what differs (empty when it is whole).
+
+    `mended` says from which side it was put right.
+    """
 
     market: str
     what: str
     problem: str = ""
+    mended: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether something is wrong still."""
+        return bool(self.problem) and not self.mended
 
 
-def verify(platform: Platform) -> Iterator[Finding]:
-    """Check every file, table and model of the data root, one finding each."""
-    for market in platform.layout.markets():
+def verify(platform: Platform, *, repair: bool = False) -> Iterator[Finding]:
+    """Check every frame, table and model of the data root, one finding each, upstream first.
+
+    Nothing is altered unless `repair` is asked for; then what differs is mended under the market's lock.
+    """
+    for market in platform.markets():
         for asset in platform.frame_names():
-            yield from _frame(platform, market, asset)
+            yield from verify_frame(platform, market, asset, repair=repair)
     yield from _fills(platform)
     for address in platform.layout.models():
         yield _model(platform, address)
         yield from _versions(platform, address)
 
 
-def _frame(platform: Platform, market: Market, asset: str) -> Iterator[Finding]:
-    path = platform.frame_path(market, asset)
-    if not path.exists():
-        return
-    problems = platform.frames.verify(path)
-    yield Finding(str(market), asset, "; ".join(problems))
-    database = platform.database
-    if problems or database is None or not database.keeps(asset):
-        return
-    manifest = platform.frames.open(path).manifest
-    recorded = database.recorded(asset, market)
-    if recorded is None:
-        yield Finding(
-            str(market), f"table of {asset}", "the database has no record of it: materialize it again"
-        )
-    elif recorded.sha256 != manifest.sha256:
-        yield Finding(
-            str(market),
-            f"table of {asset}",
-            f"the database holds version {recorded.version} ({recorded.rows} rows), "
-            f"the file version {manifest.version} ({manifest.rows} rows): materialize it again",
-        )
-    else:
-        yield Finding(str(market), f"table of {asset}")
+def verify_frame(
+    platform: Platform, market: Market, asset: str, *, repair: bool = False
+) -> Iterator[Finding]:
+    """Check the file and the rows of one frame; nothing where it was never made."""
+    look = look_at(platform, market, asset)
+    mended = ""
+    if look.problem:
+        # a writer may have been between its table and its file: look again while nobody writes
+        with market_lock(platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
+            look = look_at(platform, market, asset)
+            if look.problem and repair:
+                mended = mend(platform, market, asset, look)
+    if look.found:
+        yield Finding(str(market), asset, look.problem, mended)
 
 
 def _fills(platform: Platform) -> Iterator[Finding]:

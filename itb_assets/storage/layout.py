@@ -178,6 +178,11 @@ class Layout:
         return tuple(sorted(int(entry.name) for entry in entries if _VERSION.fullmatch(entry.name)))
 
     @property
+    def phase_file(self) -> Path:
+        """Record of the storage phase that the data root was moved to."""
+        return self._under(".itb", "storage_phase.json")
+
+    @property
     def cache_dir(self) -> Path:
         """Downloads that may be deleted at any time."""
         return self._under(".itb", "cache")

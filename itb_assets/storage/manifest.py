@@ -95,6 +95,13 @@ class FrameManifest:
         """Digest of the file: the root of the tree over `blocks`."""
         return tree_digest(self.blocks)
 
+    def newer_than(self, other: FrameManifest) -> bool:
+        """Tell whether this is a later state of the same frame; of two equal versions, the one written last.
+
+        A version whose writer was killed before its file took its name is given again.
+        """
+        return (self.version, self.written_at) > (other.version, other.written_at)
+
     def changed_since(self, version: int, *, sha256: str | None = None) -> pd.Timestamp | None:
         """Return the earliest row changed after `version`: None if none was, EVERYTHING if it is unknown.
 

@@ -73,6 +73,14 @@ def test_combine(how, expected):
     assert compute_signals(frame, [combine(how)])["trade"].tolist() == pytest.approx(expected, abs=1e-15)
 
 
+def test_a_score_of_nothing_has_no_sign():
+    """-0.0 would not come back from a database that keeps scores as JSON."""
+    specs = [combine("difference", coefficient=-1.0), rule(columns="trade")]
+    computed = compute_signals(scores(up=[0.25], down=[0.25]), specs)
+    assert computed["trade"].tolist() == [0.0]
+    assert not np.signbit(computed["trade"]).any()
+
+
 def test_combine_scales_and_shifts():
     frame = scores(up=[0.5], down=[0.25])
     computed = compute_signals(frame, [combine("difference", coefficient=4.0, constant=-0.5)])

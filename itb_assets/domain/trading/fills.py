@@ -55,7 +55,8 @@ def position_frame(
     closed = positions.exit_rows < len(grid)
     fee = rule.fee_pct / 100.0
     quantity = rule.notional / positions.entry_prices
-    gross = positions.signs * quantity * (exits - positions.entry_prices)
+    # + 0.0: a nothing has no sign, which exact money could not keep
+    gross = positions.signs * quantity * (exits - positions.entry_prices) + 0.0
     fees = fee * rule.notional + np.where(closed, fee * (quantity * exits), 0.0)
     pnl = gross - fees
     entry_ns = grid.times_ns(positions.entry_rows)

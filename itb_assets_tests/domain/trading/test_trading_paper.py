@@ -258,3 +258,12 @@ def test_signals_that_break_their_contract_are_refused(spoil, message):
 def test_data_that_break_their_contract_are_refused(spoil, message):
     with pytest.raises(DataContractError, match=message):
         simulate(make_signals({0: "buy"}), spoil(make_data(FLAT, FLAT, FLAT)), rule(), MARKET)
+
+
+def test_a_sale_left_at_its_entry_price_earned_a_nothing_without_a_sign():
+    """-0.0 would not come back from exact money in a database."""
+    data = make_data(*[(100.0, 100.0, 100.0, 100.0)] * 4)
+    rules = rule(fee_pct=0.0, slippage_pct=0.0, time_limit_rows=1)
+    trades = simulate(make_signals({0: "sell"}), data, rules, MARKET).trades
+    assert trades["gross_pnl"].tolist() == trades["pnl"].tolist() == [0.0]
+    assert not np.signbit(trades[["gross_pnl", "pnl", "return_pct"]]).to_numpy().any()
