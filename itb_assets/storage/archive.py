@@ -67,11 +67,12 @@ def archive_frame(layout: Layout, path: Path, *, now: datetime) -> Archived:
         if found is None:
             return _gone_already(layout, path, original)
         descriptor, manifest = found
+        opened = Identity.of(os.fstat(descriptor))
         try:
             _forget_unfinished(layout, original, manifest)
             kept = _kept_already(layout, file, original, manifest)
             kept = kept or _compressed(layout, descriptor, original, manifest, now)
-            if Identity.of(path.stat()) != Identity.of(os.fstat(descriptor)):
+            if Identity.of(path.stat()) != opened:
                 raise StorageError(
                     f"{path} was changed outside while it was archived: it is left as it lies, its earlier "
                     f"content is in {kept.file}; see who writes it, then archive it again"

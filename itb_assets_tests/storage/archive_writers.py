@@ -30,6 +30,17 @@ def write(path: Path, *, seed: int = 0, rows: int = ROWS, **changes: object) -> 
     return FRAMES.write(path, frame_of(rows, seed=seed), record=record(**changes))
 
 
+def below(folder: Path) -> set[str]:
+    """Return the names of all files in a folder and those in it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def flipped(content: bytes) -> bytes:
+    """Return the same bytes but for one bit in their middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
 def archive_now(root: Path) -> None:
     """Archive the frame."""
     archive_frame(Layout(root), Layout(root).data(MARKET), now=NOW)

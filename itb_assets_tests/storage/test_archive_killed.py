@@ -11,7 +11,7 @@ from pathlib import Path
 
 import archive_writers as writers
 import pytest
-from archive_writers import DAY, FRAMES, MARKET, write
+from archive_writers import DAY, FRAMES, MARKET, below, write
 from frames_of import NOW, frame_of
 from pandas.testing import assert_frame_equal
 from registry_writers import in_memory
@@ -71,10 +71,6 @@ def kill_everywhere(
     assert step >= 6
 
 
-def names_below(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
-
-
 def is_frame(path: Path, seed: int) -> bool:
     """Return whether the frame made of `seed` lies there; whatever else lies there is no sound frame."""
     stored = FRAMES.find(path)
@@ -118,10 +114,10 @@ def test_archiving(dying, folder, later):
         assert copy == archived(layout)[-1]
         assert len(archived(layout)) in {1, 1 + killed_whole * later}
         assert damaged_archives(layout) == ()
-        assert names_below(root / MARKET.symbol) == set()
+        assert below(root / MARKET.symbol) == set()
         days = {f"2025-03-01/{NAME}.csv.zst", f"2025-03-01/{NAME}.csv.zst.json"}
         if not later:
-            assert names_below(layout.archive_dir) == days
+            assert below(layout.archive_dir) == days
         assert restored(layout, root / "second") == len(archived(layout))
         prune_archives(layout, keep_days=0, now=NOW + 3 * DAY)
         assert list(layout.archive_dir.iterdir()) == []
@@ -141,7 +137,7 @@ def test_archiving_a_second_frame_of_the_day(dying, folder):
         archive_frame(layout, path, now=NOW)
         assert restored(layout, root / "second") == 2
         assert damaged_archives(layout) == ()
-        assert names_below(layout.archive_dir) == {
+        assert below(layout.archive_dir) == {
             f"2025-03-01/{NAME}{number}.csv.zst{suffix}" for number in ("", ".2") for suffix in ("", ".json")
         }
 
