@@ -8,7 +8,7 @@
 -- parameter: bars | integer 1..10000 | 4 | 12 | after so many klines the price is looked at
 -- parameter: since | time | any | 2024-06-01 | from this time on, UTC
 -- parameter: until | time | any | 2024-07-01 | before this time, UTC
--- column: sample | in_sample, out_of_sample or live, never together
+-- column: sample | out_of_sample or live, never together
 -- column: signal | yes: rows with the signal; no: all the other rows of the strategy
 -- column: rows | klines whose return is known
 -- column: mean_pct | mean return in per cent, before fees and slippage
@@ -33,6 +33,7 @@ CROSS JOIN LATERAL (SELECT 100 * (x.close / e.open - 1) AS pct) AS r
 WHERE s.symbol = :symbol
   AND s.freq = :freq
   AND s.variant = :variant
+  AND s.sample <> 'in_sample'
   AND s.outputs ? CAST(:output AS text)
   AND (CAST(:since AS timestamptz) IS NULL OR s.time >= :since)
   AND (CAST(:until AS timestamptz) IS NULL OR s.time < :until)

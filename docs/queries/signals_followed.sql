@@ -10,7 +10,7 @@
 -- parameter: since | time | any | 2024-06-01 | from this time on, UTC
 -- parameter: until | time | any | 2024-07-01 | before this time, UTC
 -- column: time | open time of the signal's kline, UTC
--- column: sample | in_sample, out_of_sample or live
+-- column: sample | out_of_sample or live
 -- column: close | close of the signal's kline, quote currency
 -- column: entry_price | open of the next kline: the first price to be had; NULL if missing
 -- column: exit_price | close of the last of the klines after it; NULL if missing or not there yet
@@ -31,6 +31,7 @@ LEFT JOIN ohlcv AS x
 WHERE s.symbol = :symbol
   AND s.freq = :freq
   AND s.variant = :variant
+  AND s.sample <> 'in_sample'
   AND s.outputs -> CAST(:output AS text) = 'true'
   AND (CAST(:since AS timestamptz) IS NULL OR s.time >= :since)
   AND (CAST(:until AS timestamptz) IS NULL OR s.time < :until)

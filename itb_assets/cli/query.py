@@ -82,6 +82,8 @@ def query(  # noqa: PLR0913 - each is an option
         _refuse_extra(context.args)
         _list(as_json=as_json)
         return
+    if name.startswith("-"):
+        raise InputError(f"{name} stands before the name of a query: expected itb query NAME {name} ...")
     wanted = find_query(name)
     if show_help:
         _describe(wanted)
@@ -91,6 +93,8 @@ def query(  # noqa: PLR0913 - each is an option
     given: dict[str, object] = {"symbol": symbol, "freq": freq}
     given = {key: value for key, value in given.items() if value is not None} | _extra(context.args, wanted)
     values = checked_values(wanted, given, now=datetime.now(UTC))
+    if csv_file is not None:
+        _require_folder(csv_file)
     if sql:
         _print_statement(wanted, values)
         return
@@ -222,12 +226,15 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _write_csv(file: Path, answer: Answer) -> None:
-    """Write a header and the rows; NULL is empty, a number as short as it reads back."""
+def _require_folder(file: Path) -> None:
     if not file.absolute().parent.is_dir():
         raise InputError(
             f"there is no folder {file.absolute().parent} to write {file.name} into: make it first"
         )
+
+
+def _write_csv(file: Path, answer: Answer) -> None:
+    """Write a header and the rows; NULL is empty, a number as short as it reads back."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(answer.columns)

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pandas as pd
 import psycopg2
 import pytest
+import query_answers_trades  # noqa: F401 - adds its cases
 import sqlalchemy as sa
 from databases import ENGINES
 from query_answers import AT, CASES, MARKET
