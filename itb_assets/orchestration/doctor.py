@@ -13,12 +13,17 @@ from pathlib import Path
 
 import requests
 
-from itb_assets.errors import ItbError
+from itb_assets.errors import ItbError, StorageError
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
+from itb_assets.orchestration.schema import looked_at, policies_of
 from itb_assets.settings import Settings
 from itb_assets.sources.http import split_login
 from itb_assets.storage.database import server_version
+from itb_assets.storage.layout import Layout
+from itb_assets.storage.phases import phase_of
+from itb_assets.storage.schema_report import describe
+from itb_assets.storage.timescale import Tier, require_tier
 
 TIMEOUT_S = 5
 LOW_DISK_GB = 5
@@ -41,6 +46,7 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
         ("data root", _data_root),
         ("strategies", _strategies),
         ("database", _database),
+        ("schema", _schema),
         ("exchange", _exchange),
         ("archive", _archive),
     ):
@@ -95,12 +101,24 @@ def _strategies(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    if settings.storage_phase == "files":
-        return "none: ITB_STORAGE_PHASE is files"
-    if settings.database_url is None:
-        running = embedded_server(settings).status().running
-        return f"embedded PostgreSQL, {'running' if running else 'started when needed'}"
-    return f"answers: PostgreSQL {server_version(settings.database_url.get_secret_value())}"
+    if phase_of(Layout(settings.data_root), settings.storage_phase) == "files":
+        return "none: the storage phase is files"
+    if settings.database_url is not None:
+        return f"answers: PostgreSQL {server_version(settings.database_url.get_secret_value())}"
+    running = embedded_server(settings).status().running
+    return f"embedded PostgreSQL, {'running' if running else 'started when needed'}"
+
+
+def _schema(settings: Settings) -> str:
+    if phase_of(Layout(settings.data_root), settings.storage_phase) == "files":
+        return "none: the storage phase is files"
+    found = looked_at(settings)
+    if found is None:
+        require_tier(Tier.POSTGRES, policies_of(settings).tier)
+        return f"plain PostgreSQL, looked at once it runs; therefore {Tier.POSTGRES.missing}"
+    if found.role_problem and settings.database_url is not None:
+        raise StorageError(found.role_problem)
+    return describe(found.database, found.state)
 
 
 def _exchange(settings: Settings) -> str:
