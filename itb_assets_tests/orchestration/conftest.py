@@ -1,13 +1,20 @@
-"""A data root built once, and pipelines on copies of it."""
+"""A data root built once, pipelines on copies of it, and a Dagster instance on a real PostgreSQL."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import sqlalchemy as sa
 from pipeline_making import Pipeline, open_pipeline
+from retention_making import empty
+
+from itb_assets.orchestration.kept_connections import kept_connections
+from itb_assets.storage.embedded import EmbeddedPostgres
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +40,45 @@ def fresh(tmp_path) -> Iterator[Pipeline]:
     """Return a pipeline on an empty root, the clock at NOW."""
     with open_pipeline(tmp_path / "data") as pipeline:
         yield pipeline
+
+
+@pytest.fixture(scope="session")
+def dagster_home() -> Iterator[Path]:
+    """Return a DAGSTER_HOME whose dagster.yaml leads to a PostgreSQL of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="itb keep "))
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    server.ensure_database("dagster")
+    yaml = Path(__file__).parents[2] / "dagster.yaml"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ITB_DAGSTER_URL", server.url("dagster"))
+        shutil.copy(yaml, folder)
+        try:
+            yield folder
+        finally:
+            server.stop(at_once=True)
+            shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def opened_instance(dagster_home) -> Iterator[dg.DagsterInstance]:
+    """Return the instance of that home."""
+    with dg.DagsterInstance.from_config(str(dagster_home)) as instance, kept_connections(instance):
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def dagster_engine(opened_instance) -> Iterator[sa.Engine]:
+    """Return a way into its database past Dagster."""
+    url = opened_instance.event_log_storage.postgres_url
+    quick = {"options": "-c synchronous_commit=off"}  # nothing here outlives the server
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", connect_args=quick)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def kept_instance(opened_instance, dagster_engine) -> dg.DagsterInstance:
+    """Return the instance without a record."""
+    empty(dagster_engine)
+    return opened_instance
