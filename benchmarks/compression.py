@@ -32,6 +32,7 @@ import polars as pl  # noqa: E402 - same
 from adbc_driver_postgresql import dbapi  # noqa: E402 - same
 from compression_layouts import KEYS, LAYOUTS, TRIED, Layout, Saved, Timescale, table_of  # noqa: E402 - same
 from evaluation_cases import MARKET, VARIANTS, recorded, shipped_strategy  # noqa: E402 - same
+from table_inputs import names  # noqa: E402 - same
 from timescaledb.server import NotAvailable, TimescaleServer  # noqa: E402 - same
 
 from itb_assets.domain.features import FeaturePlan, compile_features  # noqa: E402 - same
@@ -168,7 +169,7 @@ def _titled(table: str) -> list[Layout]:
 def _full_doubles(database: Timescale, exact: pd.DataFrame) -> Saved:
     """Compress the features as they are before rounding, in the project's layout."""
     database.create(database.values("features"), Layout(""))
-    rows = pl.from_pandas(exact, nan_to_null=True).rename(str.lower).rename({"timestamp": "time"})
+    rows = pl.from_pandas(exact, nan_to_null=True).rename(names(exact.columns))
     rows = rows.with_columns(
         pl.col("time").dt.cast_time_unit("us"), symbol=pl.lit(MARKET.symbol), freq=pl.lit(MARKET.freq)
     )

@@ -25,7 +25,7 @@ _DRIVER = "+psycopg2"
 def to_sql(job: TableJob) -> Case:
     """Append the frame by pandas' `to_sql`, ten thousand rows a time."""
     engine, frame = sa.create_engine(job.database("plain")), table_inputs.load(job)
-    frame = frame.rename(columns={"timestamp": "time"}).rename(columns=str.lower)
+    frame = frame.rename(columns=table_inputs.names(frame.columns))
 
     def run() -> None:
         rows = frame.assign(symbol=inputs.MARKET.symbol, freq=inputs.MARKET.freq)
@@ -74,20 +74,21 @@ def read_sql(job: TableJob) -> Case:
             cursor.adbc_ingest(job.table, arrow, mode="append")
         connection.commit()
     tables.settle(engine, job.table)
-    names = {str(name).lower(): str(name) for name in expected.columns[1:]}
-    columns = ", ".join(f'"{name}"' for name in names)
+    names = {column: name for name, column in table_inputs.names(expected.columns).items()}
+    columns = ", ".join(f'"{column}"' for column in names)
     statement = sa.text(
-        f'SELECT time, {columns} FROM "{job.table}" WHERE symbol = :symbol AND freq = :freq ORDER BY time'  # noqa: S608 - our own names
+        f'SELECT {columns} FROM "{job.table}" WHERE symbol = :symbol AND freq = :freq ORDER BY time'  # noqa: S608 - our own names
     )
     market = {"symbol": inputs.MARKET.symbol, "freq": inputs.MARKET.freq}
     dtypes: dict[str, Any] = expected.dtypes.to_dict()
 
     def run() -> pd.DataFrame:
         found = pd.read_sql(statement, engine, params=market)
-        return found.rename(columns={"time": "timestamp", **names}).astype(dtypes)
+        return found.rename(columns=names).astype(dtypes)
 
     return Case(run, facts=lambda found: {"rows": len(found), "differs": float(not found.equals(expected))})
 
 
 def _columns(job: TableJob) -> Mapping[str, str]:
-    return tables.columns_of(table_inputs.load(job).rename(columns=str.lower))
+    frame = table_inputs.load(job)
+    return tables.columns_of(frame.rename(columns=table_inputs.names(frame.columns)))

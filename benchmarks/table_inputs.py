@@ -5,6 +5,7 @@ Nothing here is measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import inputs
@@ -16,6 +17,7 @@ from measure import Job
 from itb_assets.domain.features import FeaturePlan, compile_features
 from itb_assets.domain.klines import to_grid
 from itb_assets.domain.specs import GeneratorSpec
+from itb_assets.storage.columns_catalogue import sql_name
 
 KLINES, FEATURES = "raw/klines", "processed/features"
 TABLES = {KLINES: "ohlcv", FEATURES: "features"}
@@ -71,10 +73,15 @@ def load(job: TableJob) -> pd.DataFrame:
     return inputs.load(job, INPUTS[job.asset]).head(job.rows)
 
 
+def names(columns: Iterable[object]) -> dict[str, str]:
+    """Return what the columns of a frame are called in a table of ours."""
+    return {str(name): "time" if name == "timestamp" else sql_name(str(name)) for name in columns}
+
+
 def rows(job: TableJob) -> pl.DataFrame:
-    """Return it as rows of a table: names in lower case, open times as `time` in microseconds."""
-    table = inputs.table(job, INPUTS[job.asset]).head(job.rows).rename({"timestamp": "time"})
-    return table.rename(str.lower).with_columns(
+    """Return it as rows of a table: columns as `names` says, open times in microseconds."""
+    table = inputs.table(job, INPUTS[job.asset]).head(job.rows)
+    return table.rename(names(table.columns)).with_columns(
         pl.col("time").dt.cast_time_unit("us"),
         symbol=pl.lit(inputs.MARKET.symbol),
         freq=pl.lit(inputs.MARKET.freq),
