@@ -43,13 +43,13 @@ def runs_prune(
     """
     settings = load_settings()
     days = settings.run_retention_days if older_than is None else older_than
-    if days == 0:
-        console.print(
-            "ITB_RUN_RETENTION_DAYS is 0, runs are kept for ever: pass --older-than DAYS to delete some"
-        )
+    if days == 0 and not as_json:
+        console.print("ITB_RUN_RETENTION_DAYS is 0, runs are kept for ever: pass --older-than DAYS")
         return
-    with running_instance(settings) as (_, instance):
-        done = prune_runs(instance, RetentionRule(days), dry_run=dry_run)
+    done = Pruned()
+    if days:
+        with running_instance(settings) as (_, instance):
+            done = prune_runs(instance, RetentionRule(days), dry_run=dry_run)
     if as_json:
         typer.echo(json.dumps(_plain(done, days=days, dry_run=dry_run), indent=2))
         return
