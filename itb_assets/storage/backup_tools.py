@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -27,7 +28,7 @@ Progress = Callable[[str], None]
 
 _CONNECT_TIMEOUT_S = 10
 _POLL_S = 0.1
-_FULL = "No space left on device"
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 _KEPT_LINES = 8
 
@@ -144,6 +145,7 @@ def run_tool(
     if process.returncode:
         name = Path(command[0]).name
         end = " / ".join(text.strip().splitlines()[-_KEPT_LINES:])
-        kind = StorageFull if _FULL in text else StorageError
-        raise kind(f"{name} failed with exit code {process.returncode}: {end}")
+        full = process.returncode == -signal.SIGXFSZ or any(said in text for said in _FULL)
+        kind = StorageFull if full else StorageError
+        raise kind(f"{name} failed with exit code {process.returncode}: {end or 'it said nothing'}")
     return text

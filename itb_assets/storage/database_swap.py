@@ -30,6 +30,7 @@ class DatabaseSwap:
         self.fresh, self.old = f"{self.name}_restoring", f"{self.name}_replaced"
         self.owner = str(target.username or target.query.get("user") or admin.username)
         self._server, self._admin = server, admin
+        self._role = str(server.execute(sa.text("SELECT current_user")).scalar_one())
 
     def address(self, name: str) -> sa.URL:
         """Return the administrator's way into one of them."""
@@ -48,7 +49,7 @@ class DatabaseSwap:
         if may < least:
             needed = "a superuser, which TimescaleDB asks for" if least > 1 else "one that may make databases"
             raise InputError(
-                f"the role {self._admin.username} may not restore: expected {needed}; set "
+                f"the role {self._role} may not restore: expected {needed}; set "
                 "ITB_ADMIN_DATABASE_URL for this command"
             )
         if (major := server_major(self._server)) < manifest.server:
