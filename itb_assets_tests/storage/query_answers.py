@@ -46,9 +46,9 @@ def month(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times.dt.strftime("%Y-%m-01"), utc=True)
 
 
-@answers("recent_features", **MARKET, at="2024-05-30T12:02", hours=2, rows=10)
+@answers("recent_features", **MARKET, at="2024-05-30T12:00", hours=1, rows=100)
 def _(world: World) -> pd.DataFrame:
-    times = [pd.Timestamp("2024-05-30T12:00", tz="UTC") - i * STEP for i in range(10)]
+    times = [pd.Timestamp("2024-05-30T12:00", tz="UTC") - i * STEP for i in range(13)]
     return world.features.set_index("time").loc[times].reset_index()[list(world.features.columns)]
 
 

@@ -178,10 +178,10 @@ def _(world: World) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@answers("biggest_losses", rows=5)
+@answers("biggest_losses", rows=50)
 def _(world: World) -> pd.DataFrame:
     lost = closed(world)
-    lost = lost[lost["pnl"] < 0].sort_values(["symbol", "pnl"]).groupby("symbol").head(5)
+    lost = lost[lost["pnl"] < 0].sort_values(["symbol", "pnl"]).groupby("symbol").head(50)
     names = ["trade_id", "time", "exit_time", "side", "price", "exit_price", "exit_reason", "signal_strength"]
     return lost[[*BOOK, *names, "pnl", "return_pct"]]
 

@@ -142,12 +142,13 @@ def _predictions(random: np.random.Generator, grid: pd.DataFrame, truth: pd.Seri
     for model, label in [(MODELS[0], "high_040_4"), (MODELS[1], "high_040_4"), ("lgbm_calm", ODD_LABEL)]:
         hint = truth.map({True: 0.2, False: 0.0}).fillna(0).astype(float)
         probability = (random.random(ROWS) * 0.8 + hint).where(np.arange(ROWS) != 120)
+        probability.iloc[200:220] = 0.7
         part = grid.assign(
             model_name=model,
             label=label,
             probability=probability,
             prediction=(probability > 0.5).astype(object).where(probability.notna(), None),
-            sample=[_sample(row) for row in range(ROWS)],
+            sample=[_sample(row + 20 * (model == "lgbm_calm")) for row in range(ROWS)],
         )
         parts.append(part.iloc[50:])
     return pd.concat(parts, ignore_index=True)
