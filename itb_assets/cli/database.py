@@ -1,6 +1,6 @@
 """Commands about the database: `itb db start|stop|status`, `init`, `migrate`, `sql`, `columns`.
 
-What is asked of it is decided in the orchestration room; backup and restore have a module of their own.
+What is asked of it is decided in the orchestration room; backup and restore belong to `backup`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import typer
 
 from itb_assets.cli import backup
 from itb_assets.cli.output import JsonOption, console, emit, errors
-from itb_assets.errors import StorageError
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import (
     DATABASES,
@@ -33,7 +32,7 @@ from itb_assets.orchestration.schema import (
     wanted_steps,
 )
 from itb_assets.settings import Settings, load_settings
-from itb_assets.storage.administration import Step
+from itb_assets.storage.administration import NEEDS, TO_DO, Step
 from itb_assets.storage.database_errors import database_address
 from itb_assets.storage.embedded import EmbeddedPostgres, ServerStatus
 from itb_assets.storage.schema_report import SchemaReport, describe
@@ -84,8 +83,11 @@ def db_init(*, dry_run: DryRun = False, as_json: Annotated[bool, JsonOption] = F
     """
     settings = load_settings()
     register_secrets(settings)
+    policies_of(settings)  # what cannot be meant is told before anything is made
     rows, left = _provided(settings, dry_run=dry_run)
-    if not left:
+    if any(row["state"] == TO_DO for row in rows):
+        rows.append({"what": "schema", "state": TO_DO})
+    elif not left:
         rows += _brought_up(settings, dry_run=dry_run)
     emit(rows, title="Database", as_json=as_json, empty="everything is there")
     if left:
@@ -101,19 +103,14 @@ def _provided(settings: Settings, *, dry_run: bool) -> tuple[list[dict[str, Any]
         return [], []
     done = provide(settings, dry_run=dry_run)
     rows = [{"what": one.step.what, "state": one.state} for one in done]
-    return rows, [one.step for one in done if one.state == "needs an administrator"]
+    return rows, [one.step for one in done if one.state == NEEDS]
 
 
 def _brought_up(settings: Settings, *, dry_run: bool) -> list[dict[str, Any]]:
     if dry_run and settings.database_url is None and not embedded_server(settings).status().running:
-        return [{"what": "embedded server", "state": "to do"}, {"what": "schema", "state": "to do"}]
-    try:
-        with running_database(settings) as ready:
-            changes = brought_up(ready, dry_run=dry_run)
-    except StorageError:
-        if not dry_run:
-            raise
-        return [{"what": "schema", "state": "to do"}]
+        return [{"what": "embedded server", "state": TO_DO}, {"what": "schema", "state": TO_DO}]
+    with running_database(settings) as ready:
+        changes = brought_up(ready, dry_run=dry_run)
     return [{"what": f"migration {change.name}", "state": change.state} for change in changes]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from itb_assets.errors import InputError
+from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
 from itb_assets.observability.logs import register_secret
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.settings import Settings
@@ -95,7 +95,15 @@ def provide(settings: Settings, *, dry_run: bool) -> tuple[StepDone, ...]:
     passwords = {owned.role: owned.password for owned in _owned(settings)}
     if settings.reader_password is not None:
         passwords[READER] = settings.reader_password.get_secret_value()
-    return administer(administrator, wanted_steps(settings), passwords, dry_run=dry_run)
+    try:
+        return administer(administrator, wanted_steps(settings), passwords, dry_run=dry_run)
+    except (DatabaseUnavailable, StorageError) as error:
+        if settings.admin_database_url is not None:
+            raise
+        raise type(error)(
+            f"{error}; if it is not made yet, set ITB_ADMIN_DATABASE_URL for this command, or have an "
+            "administrator run what `itb db sql` prints"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from itb_assets.storage.roles import READER
 from itb_assets.storage.sql_text import identifier, literal
 from itb_assets.storage.timescale import EXTENSION
 
+TO_DO = "to do"
+NEEDS = "needs an administrator"
 _CONNECT_TIMEOUT_S = 10
 
 
@@ -60,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class StepDone:
-    """A step and what became of it: `there`, `made`, `to do`, `not possible` or `needs an administrator`."""
+    """A step and what became of it: `there`, `made`, `not possible`, TO_DO or NEEDS."""
 
     step: Step
     state: str
@@ -145,9 +147,12 @@ def administer(
     StorageError where the administrator cannot connect, InputError for a role without a password to give it.
     """
     with database_errors(administrator):
-        return tuple(
-            StepDone(step, _administer(administrator, step, passwords, dry_run=dry_run)) for step in wanted
-        )
+        done: list[StepDone] = []
+        for step in wanted:
+            stuck = any(one.state == NEEDS for one in done)
+            state = _administer(administrator, step, passwords, dry_run=dry_run or stuck)
+            done.append(StepDone(step, NEEDS if stuck and state == TO_DO else state))
+        return tuple(done)
 
 
 def _administer(administrator: sa.URL, step: Step, passwords: dict[str, str | None], *, dry_run: bool) -> str:
@@ -156,7 +161,7 @@ def _administer(administrator: sa.URL, step: Step, passwords: dict[str, str | No
     except psycopg2.OperationalError:
         if step.database is None:
             raise
-        return "to do"  # its database is not made yet
+        return TO_DO  # its database is not made yet
     with closing(opened) as connection, connection.cursor() as cursor:
         cursor.execute(step.asked)
         if cursor.rowcount:
@@ -166,11 +171,11 @@ def _administer(administrator: sa.URL, step: Step, passwords: dict[str, str | No
             if not cursor.rowcount:
                 return "not possible"
         if dry_run:
-            return "to do"
+            return TO_DO
         try:
             cursor.execute(_with_password(step, passwords, connection))
         except psycopg2.errors.InsufficientPrivilege:
-            return "needs an administrator"
+            return NEEDS
     return "made"
 
 
