@@ -96,7 +96,7 @@ def _install(node: Node, ready: Path) -> None:
         except subprocess.TimeoutExpired:
             raise NotAvailable(f"npm ci did not end within {INSTALL_WAIT_S} s") from None
         if done.returncode:
-            said = " / ".join(done.stderr.strip().splitlines()[-3:])
+            said = " / ".join(done.stderr.strip().splitlines()[:3])
             raise NotAvailable(f"npm ci failed with exit code {done.returncode}: {said}")
         fresh.rename(ready)
 
