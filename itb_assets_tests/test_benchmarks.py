@@ -77,9 +77,9 @@ def _result(report: Any, *, rows: int, ours: float, plain: float, floor: float, 
     for stage in report.STAGES:
         result.costs[stage.key] = {way: ways[way] for way in stage.ways}
     parts = ("chain: predictions/v", "chain: signals/v")
-    result.take_chain(
-        {"chain": cost(9 * ours), "update": cost(0.9 * ours), **dict.fromkeys(parts, cost(ours))}
-    )
+    stages = sum(stage.in_chain for stage in report.STAGES)
+    chain = {"chain": cost(stages * ours), "update": cost(0.1 * stages * ours)}
+    result.take_chain({**chain, **dict.fromkeys(parts, cost(ours))})
     return result
 
 
