@@ -54,7 +54,7 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 def test_killed_at_some_moment_the_next_one_ends_where_an_undisturbed_one_would(
     instance, engine, dagster_home
 ):
-    stay = invented(engine, instance, 300, 3)
+    stay = invented(engine, instance, 160, 3)
     started = len(left(instance))
     child = subprocess.Popen(
         [sys.executable, "-c", PRUNE, str(dagster_home), NOW.isoformat()], stdout=subprocess.PIPE, text=True
