@@ -57,8 +57,8 @@ def storage_phase(
     Example: `itb storage phase db_read`
 
     Before tables are read, every frame is compared, and a difference is a refusal: load files by `itb storage
-    backfill`, mend by `itb verify --repair`. Into `db` files are archived, see `itb storage archive list`; out
-    of it they are written again from the tables. Stop `itb ui` or the services first.
+    backfill`, mend by `itb verify --repair`. Into `db` files are archived (see `itb storage archive list`),
+    out of it they are written again from the tables. Stop `itb ui` or the services first.
     """
     settings = load_settings()
     if not target:

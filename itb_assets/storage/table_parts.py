@@ -59,7 +59,9 @@ def grid_rows(
     klines = klines.cast({name: POLARS_DTYPES[dtype] for name, dtype in asked.items()})
     step = market.freq_ms * NS_PER_MS
     before = -(-(window.start.value - manifest.first.value) // step)
-    times = np.arange(manifest.first.value + before * step, window.last.value + 1, step, dtype=np.int64)
+    first_ns = manifest.first.value + before * step
+    # counted in whole numbers: from 104 days on np.arange loses the last row to the doubles it counts with
+    times = first_ns + step * np.arange((window.last.value - first_ns) // step + 1, dtype=np.int64)
     found = klines[TIME].to_physical().to_numpy()
     ends = {window.last.value} | ({manifest.first.value} if not before else set())
     if not ends <= {int(value) for value in found[[0, -1]]} if len(found) else len(times):
