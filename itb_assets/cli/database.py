@@ -21,12 +21,12 @@ from itb_assets.orchestration.instance import (
     register_secrets,
     running_database,
 )
+from itb_assets.orchestration.policies import policies_of
 from itb_assets.orchestration.schema import (
     DEFAULT_ROLES,
     brought_up,
     known_columns,
     looked_at,
-    policies_of,
     provide,
     redefined,
     wanted_steps,

@@ -16,7 +16,8 @@ import requests
 from itb_assets.errors import ItbError, StorageError
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
-from itb_assets.orchestration.schema import looked_at, policies_of
+from itb_assets.orchestration.policies import policies_of
+from itb_assets.orchestration.schema import looked_at
 from itb_assets.settings import Settings
 from itb_assets.sources.http import split_login
 from itb_assets.storage.database import server_version

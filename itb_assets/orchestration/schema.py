@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
 from itb_assets.observability.logs import register_secret
 from itb_assets.orchestration.instance import embedded_server
+from itb_assets.orchestration.policies import policies_of
 from itb_assets.settings import Settings
 from itb_assets.storage.administration import Owned, Step, StepDone, administer, owned_by, steps
 from itb_assets.storage.columns_catalogue import catalogue, redefine
@@ -23,23 +24,12 @@ from itb_assets.storage.database_errors import database_address, database_errors
 from itb_assets.storage.migrations import migrate, schema_state
 from itb_assets.storage.roles import READER
 from itb_assets.storage.schema_report import SchemaReport, report
-from itb_assets.storage.timescale import Policies, Tier, require_tier
+from itb_assets.storage.timescale import require_tier
 
 DEFAULT_ROLES = (
     Owned("itb", "itb", None, readable=True, extension=True),
     Owned("dagster", "dagster", None),
 )
-
-
-def policies_of(settings: Settings) -> Policies:
-    """Return what the settings want of the database; raise InputError for what cannot be meant."""
-    kept = dict(part.split("=") for part in settings.retention_days)
-    return Policies(
-        compress_after_days=settings.compress_after_days or None,
-        chunk_days=settings.chunk_days,
-        retention_days={table: int(days) for table, days in kept.items()},
-        tier=Tier.named(settings.database_tier) if settings.database_tier else Tier.POSTGRES,
-    )
 
 
 def known_url(settings: Settings) -> str | None:
