@@ -21,7 +21,8 @@ What does not belong here: handling. Retries and alert severity read the type, n
         ├── ModelRejected           tampered, hostile or mismatched model
         ├── ModelNotFound
         ├── StorageError            a file or table that cannot be written or read
-        │   └── StorageFull
+        │   ├── StorageFull
+        │   └── DatabaseRefused     a role that the database does not let in, or not do what it asks
         ├── PortInUse
         └── ProcessEnded            a server that `itb ui` started is gone
 """
@@ -136,6 +137,10 @@ class StorageError(TerminalError):
 
 class StorageFull(StorageError):
     """No space left; what was there before is untouched."""
+
+
+class DatabaseRefused(StorageError):
+    """The database does not let this role in, or not do what it asked; nothing is wrong with the data."""
 
 
 class PortInUse(TerminalError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from itb_assets.domain.markets import Market
-from itb_assets.errors import DatabaseUnavailable, MarketBusy, StorageError
+from itb_assets.errors import DatabaseRefused, DatabaseUnavailable, MarketBusy, StorageError
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.dtypes import first_difference, to_polars
 from itb_assets.storage.stored_frame import StoredFrame
@@ -97,7 +97,7 @@ def _table(platform: Platform, market: Market, asset: str) -> tuple[StoredFrame 
     if _is_current(platform, market, asset, table):
         try:
             table.read()
-        except (DatabaseUnavailable, MarketBusy):
+        except (DatabaseUnavailable, DatabaseRefused, MarketBusy):
             raise
         except StorageError as error:
             return None, str(error)
