@@ -48,6 +48,7 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
         ("strategies", _strategies),
         ("database", _database),
         ("schema", _schema),
+        ("dagster's records", _records),
         ("exchange", _exchange),
         ("archive", _archive),
     ):
@@ -120,6 +121,14 @@ def _schema(settings: Settings) -> str:
     if found.role_problem and settings.database_url is not None:
         raise StorageError(found.role_problem)
     return describe(found.database, found.state)
+
+
+def _records(settings: Settings) -> str:
+    if settings.dagster_url is not None:
+        return f"answers: PostgreSQL {server_version(settings.dagster_url.get_secret_value())}"
+    if settings.database_url is not None:
+        return "among the tables of ITB_DATABASE_URL: better in a database of their own, by ITB_DAGSTER_URL"
+    return "in a database of their own, on the embedded PostgreSQL"
 
 
 def _exchange(settings: Settings) -> str:

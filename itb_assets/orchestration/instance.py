@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.observability.logs import get_logger, register_secret
 from itb_assets.orchestration.build import build_platform
+from itb_assets.orchestration.kept_connections import kept_connections
 from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.orchestration.platform import Platform
 from itb_assets.settings import Settings
@@ -30,9 +31,6 @@ from itb_assets.storage.phases import reads_tables
 
 DAGSTER_URL = "ITB_DAGSTER_URL"
 DATABASES = ("itb", "dagster")
-STATEMENT_TIMEOUT_MS = 120_000
-POOL_RECYCLE_S = 600
-POOL_OVERFLOW = 20
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
@@ -111,13 +109,14 @@ def _dagster_home(settings: Settings) -> Path:
 
 def register_secrets(settings: Settings) -> None:
     """Have every secret of the settings hidden in logs and messages, passwords in addresses too."""
-    for url in (settings.database_url, settings.dagster_url):
+    for url in (settings.database_url, settings.dagster_url, settings.admin_database_url):
         if url is not None:
             register_secret(url.get_secret_value())
             password = urlsplit(url.get_secret_value()).password
             register_secret(unquote(password) if password else "")
-    if settings.model_signing_key is not None:
-        register_secret(settings.model_signing_key.get_secret_value())
+    for secret in (settings.model_signing_key, settings.reader_password):
+        if secret is not None:
+            register_secret(secret.get_secret_value())
 
 
 @contextmanager
@@ -128,7 +127,7 @@ def running_instance(settings: Settings) -> Iterator[tuple[Settings, dg.DagsterI
         with (
             _environment(dagster_environment(ready)) as variables,
             dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance,
-            _kept_connections(instance),
+            kept_connections(instance),
         ):
             fail_killed(instance)
             yield ready, instance
@@ -156,20 +155,3 @@ def _environment(variables: dict[str, str]) -> Iterator[dict[str, str]]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def _kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Keep connections open between events: Dagster opens one for each, hundreds a run, 4 ms apiece.
-
-    Its web server asks for the same. It never closes them itself, and who stops the embedded server looks
-    whether anybody is connected.
-    """
-    instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
-    try:
-        yield
-    finally:
-        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
-            engine = getattr(storage, "_engine", None)  # no public name, and the pin holds it still
-            if engine is not None:
-                engine.dispose()
