@@ -1,15 +1,27 @@
-"""What a real TimescaleDB does with our schema and policies, and that plain PostgreSQL answers the same."""
+"""What a real TimescaleDB does with our schema, and that plain PostgreSQL answers the same."""
 
 # ruff: noqa: S608 - statements are put together from constants of this file
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from databases import on_one_engine
+from timescale_making import (
+    LONG_AGO,
+    NOW,
+    PERFORMANCE,
+    YESTERDAY,
+    add_klines,
+    add_trade,
+    jobs,
+    on_postgres,
+    on_timescale,
+    run,
+    run_jobs,
+)
 
 from itb_assets.errors import InputError, StorageError
 from itb_assets.storage.migrations import migrate, migrations
@@ -19,17 +31,10 @@ from itb_assets.storage.timescale import (
     Policies,
     Tier,
     apply_policies,
-    policies_due,
     policy_statements,
     probe_database,
     require_tier,
 )
-
-on_timescale = on_one_engine("timescaledb", because="plain PostgreSQL has no such thing")
-on_postgres = on_one_engine("postgres", because="TimescaleDB reads it from chunks and from its aggregate")
-NOW = datetime.now(UTC)
-YESTERDAY = NOW - timedelta(days=1)
-LONG_AGO = datetime(2021, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -39,57 +44,6 @@ def engine(database_url) -> Iterator[sa.Engine]:
     migrate(engine, policies=Policies())
     yield engine
     engine.dispose()
-
-
-def run(engine: sa.Engine, statement: str, *values: dict[str, object]) -> list[tuple]:
-    """Run a statement in a transaction of its own."""
-    with engine.begin() as connection:
-        found = connection.execute(sa.text(statement), list(values) or None)
-        return [tuple(row) for row in found] if found.returns_rows else []
-
-
-def run_jobs(engine: sa.Engine, policy: str) -> None:
-    """Run every job of a policy, as the server's workers do in production."""
-    outside = engine.execution_options(isolation_level="AUTOCOMMIT")
-    asked = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = :policy AND job_id >= 1000"
-    with outside.connect() as connection:
-        for job in connection.execute(sa.text(asked), {"policy": policy}).scalars().all():
-            connection.execute(sa.text(f"CALL run_job({job})"))
-
-
-def add_klines(engine: sa.Engine, start: datetime, hours: int) -> None:
-    columns = "open, high, low, close, volume, close_time, quote_av, trades, tb_base_av, tb_quote_av, ignore"
-    run(
-        engine,
-        f"INSERT INTO ohlcv (symbol, freq, time, {columns}) "
-        "SELECT 'BTCUSDT', '1h', time, 1, 2, 1, 1.5, 10, 0, 1, 1, 1, 1, 0 "
-        "FROM generate_series(CAST(:start AS timestamptz), "
-        "CAST(:start AS timestamptz) + make_interval(hours => :hours - 1), '1 hour') AS time",
-        {"start": start, "hours": hours},
-    )
-
-
-def add_trade(engine: sa.Engine, number: int, time: datetime, pnl: str | None, **other: object) -> None:
-    row = {
-        "symbol": "BTCUSDT",
-        "freq": "1h",
-        "source": "paper",
-        "account": "aggressive",
-        "model_name": "aggressive",
-        "sample": "live",
-        "status": "OPEN" if pnl is None else "CLOSED",
-        **other,
-    }
-    run(
-        engine,
-        "INSERT INTO trades (symbol, freq, time, source, account, trade_id, side, status, price, quantity, "
-        "model_name, sample, pnl) VALUES (:symbol, :freq, :time, :source, :account, :number, 'BUY', :status, "
-        "100, 1, :model_name, :sample, CAST(:pnl AS numeric))",
-        row | {"number": str(number), "time": time, "pnl": pnl},
-    )
-
-
-PERFORMANCE = "SELECT * FROM daily_performance ORDER BY day, symbol, model_name, freq, source, sample"
 
 
 def test_the_tier_is_what_answers(engine, engine_name):
@@ -122,21 +76,6 @@ def test_a_lower_tier_than_asked_for_is_refused():
         StorageError, match=r"runs under its apache licence.*timescaledb.license = 'timescale'"
     ):
         require_tier(Tier.APACHE, Tier.COMMUNITY)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"retention_days": {"trade": 30}}, "retention of trade: there is no such table"),
-        ({"retention_days": {"manifests": 30}}, "retention of manifests: there is no such table"),
-        ({"retention_days": {"signals": 0}}, "retention of signals 0: expected at least 1 day"),
-        ({"retention_days": {"trades": 3}}, "retention of trades 3: expected at least 9 days"),
-        ({"chunk_days": 0, "compress_after_days": 0}, "chunk_days 0, compress_after_days 0: expected"),
-    ],
-)
-def test_policies_that_cannot_be_meant(wrong, said):
-    with pytest.raises(InputError, match=said):
-        Policies(**wrong)
 
 
 def test_the_schema_is_the_same_to_whoever_asks(engine):
@@ -242,91 +181,6 @@ def test_a_compressed_table_takes_a_new_column(engine):
 
 
 @on_timescale
-def test_rows_are_dropped_only_where_that_is_asked_for(engine):
-    """And the performance of trades that were dropped stays."""
-    add_klines(engine, LONG_AGO, 10)
-    add_trade(engine, 1, LONG_AGO, "2")
-    add_trade(engine, 2, YESTERDAY, "3")
-    run_jobs(engine, "policy_retention")
-    assert run(engine, "SELECT count(*) FROM trades") == [(2,)]
-    run_jobs(engine, "policy_refresh_continuous_aggregate")
-    days = run(engine, PERFORMANCE)
-    migrate(engine, policies=Policies(retention_days={"trades": 400}))
-    run_jobs(engine, "policy_retention")
-    assert run(engine, "SELECT trade_id FROM trades") == [("2",)]
-    assert run(engine, "SELECT count(*) FROM ohlcv") == [(10,)]
-    run_jobs(engine, "policy_refresh_continuous_aggregate")
-    assert run(engine, PERFORMANCE) == days
-
-
-def jobs(engine: sa.Engine) -> dict[tuple[str, str], dict]:
-    """Return (job, table) -> its days."""
-    found = run(
-        engine,
-        "SELECT proc_name, hypertable_name, config FROM timescaledb_information.jobs WHERE job_id >= 1000",
-    )
-    assert len({row[:2] for row in found}) == len(found), "a policy is there twice"
-    ids = {"hypertable_id", "mat_hypertable_id"}
-    return {(job, table): {k: v for k, v in said.items() if k not in ids} for job, table, said in found}
-
-
-@on_timescale
-def test_the_usual_policies(engine):
-    """Columnstore everywhere, one refresh, nothing dropped."""
-    assert jobs(engine) == {
-        ("policy_compression", table): {"compress_after": "30 days"} for table in HYPERTABLES
-    } | {
-        ("policy_refresh_continuous_aggregate", "daily_performance"): {
-            "start_offset": None,
-            "end_offset": "7 days",
-        }
-    }
-    spans = (
-        "SELECT DISTINCT time_interval FROM timescaledb_information.dimensions "
-        "WHERE hypertable_name = ANY(:t)"
-    )
-    assert run(engine, spans, {"t": list(HYPERTABLES)}) == [(timedelta(days=90),)]
-
-
-@on_timescale
-def test_policies_follow_the_settings(engine):
-    """Whatever was asked for before: changed, added, and taken away again; equal ones are not touched."""
-    asked = [
-        Policies(compress_after_days=60, chunk_days=30, retention_days={"signals": 365}),
-        Policies(compress_after_days=None, retention_days={"signals": 100, "trades": 700}),
-        Policies(retention_days={"daily_performance": 3000}),
-        Policies(),
-    ]
-    usual = jobs(engine)
-    for policies in asked:
-        with engine.begin() as connection:
-            assert apply_policies(connection, Tier.COMMUNITY, policies)
-            assert policies_due(connection, Tier.COMMUNITY, policies) == ()
-        found = jobs(engine)
-        kept = {
-            table: said["drop_after"] for (job, table), said in found.items() if job == "policy_retention"
-        }
-        assert kept == {table: f"{days} days" for table, days in policies.retention_days.items()}
-        compressed = {
-            said["compress_after"] for (job, _), said in found.items() if job == "policy_compression"
-        }
-        after = policies.compress_after_days
-        assert compressed == ({f"{after} days"} if after else set())
-    assert jobs(engine) == usual
-
-
-@on_timescale
-def test_what_an_administrator_changed_by_hand_is_put_right(engine):
-    usual = jobs(engine)
-    run(engine, "CALL remove_columnstore_policy('ohlcv')")
-    run(engine, "SELECT add_retention_policy('ohlcv', INTERVAL '1 day')")
-    migrate(engine)
-    assert jobs(engine) != usual, "without policies nothing is changed"
-    migrate(engine, policies=Policies())
-    assert jobs(engine) == usual
-
-
-@on_timescale
 def test_rows_that_were_there_before_the_extension_move_into_chunks(database_url):
     """A plain database that becomes TimescaleDB's gets what it waited for, and keeps its rows."""
     engine = sa.create_engine(database_url, poolclass=sa.NullPool)
@@ -386,26 +240,3 @@ def test_plain_postgresql_has_no_policies(engine):
     assert [migration.tier for migration in found.state.waiting] == [Tier.APACHE, Tier.COMMUNITY]
     assert "without TimescaleDB; schema" in describe(found.database, found.state)
     assert "therefore no chunks, no compression" in describe(found.database, found.state)
-
-
-@on_timescale
-def test_policies_and_their_failures_are_reported(engine):
-    """A failure is what the server's worker notes of a job; the test's server has no such worker."""
-    url = engine.url.render_as_string(hide_password=False)
-    found = report(url).jobs
-    assert [job["last_failure"] for job in found] == [None] * (len(HYPERTABLES) + 1)
-    assert {job["does"] for job in found} == {
-        "compress after 30 days",
-        "refresh from the beginning to 7 days ago",
-    }
-    [job] = [job for job in found if job["table"] == "ohlcv"]
-    run(
-        engine,
-        "INSERT INTO _timescaledb_internal.bgw_job_stat_history "
-        "(job_id, pid, execution_start, execution_finish, succeeded, data) "
-        "VALUES (:job, 1, now(), now(), FALSE, CAST(:data AS jsonb))",
-        {"job": job["job_id"], "data": '{"error_data": {"message": "no space left"}, "job": {}}'},
-    )
-    assert {job["table"]: job["last_failure"] for job in report(url).jobs if job["last_failure"]} == {
-        "ohlcv": "no space left"
-    }
