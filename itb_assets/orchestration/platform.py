@@ -21,6 +21,7 @@ from itb_assets.domain.strategy import Strategy, check_strategies
 from itb_assets.domain.trading.resolve import buys_and_sells, resolve_rule
 from itb_assets.domain.trading.rule import TradingRule
 from itb_assets.errors import ConfigError, DatabaseUnavailable
+from itb_assets.orchestration.policies import policies_of
 from itb_assets.settings import Settings
 from itb_assets.sources.history import HistorySource, open_history
 from itb_assets.sources.http import RetryPolicy
@@ -33,6 +34,7 @@ from itb_assets.storage.layout import Layout, ModelAddress
 from itb_assets.storage.models import ModelStore
 from itb_assets.storage.phases import Phase, phase_of, reads_tables
 from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.timescale import Policies
 
 FRAMES = ("raw/klines", "processed/data", "processed/features", "labeled/matrix")
 """Frames that every strategy shares, upstream first."""
@@ -163,7 +165,21 @@ class Platform:
                 "else set ITB_DATABASE_URL, or ITB_STORAGE_PHASE=files to do without"
             )
         definitions = {"features": self.features.definitions, "labels": self.labels.definitions}
-        return SqlStore(self.settings.database_url.get_secret_value(), definitions=definitions)
+        url = self.settings.database_url.get_secret_value()
+        return SqlStore(url, definitions=definitions, policies=self.policies)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What the settings want of the database; ConfigError for rows dropped from a table that is read."""
+        policies = policies_of(self.settings)
+        if policies.retention_days and reads_tables(self.phase):
+            named = ", ".join(policies.retention_days)
+            problem = (
+                f"ITB_RETENTION_DAYS drops rows of {named}, which phase {self.phase} reads: frames would "
+                "lose their beginning; unset it, or move to dual by `itb storage phase dual`"
+            )
+            raise ConfigError([problem], origin="storage phase")
+        return policies
 
     @cached_property
     def keeper(self) -> FrameKeeper:

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseRefused, DatabaseUnavailable, MarketBusy, StorageError
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.dtypes import first_difference, to_polars
 from itb_assets.storage.stored_frame import StoredFrame
 
+_TABLES = {
+    "raw/klines": ("ohlcv",),
+    "processed/data": ("ohlcv",),
+    "processed/features": ("features",),
+    "labeled/matrix": ("ohlcv", "features", "labels"),
+}
+"""Tables whose rows make these frames; the others lie in one that has the name of their stage."""
 _COMPOSED = {"processed/data": ("raw/klines",), "labeled/matrix": ("processed/data", "processed/features")}
 """Frames whose rows in the database are made of those of others."""
 
@@ -96,7 +105,7 @@ def _table(platform: Platform, market: Market, asset: str) -> tuple[StoredFrame 
         return None, ""
     if _is_current(platform, market, asset, table):
         try:
-            table.read()
+            _kept_rows(platform, asset, table)
         except (DatabaseUnavailable, DatabaseRefused, MarketBusy):
             raise
         except StorageError as error:
@@ -113,8 +122,19 @@ def _difference(platform: Platform, market: Market, asset: str, file: StoredFram
         )
     if not _is_current(platform, market, asset, table):
         return ""  # made of newer rows than the file's: materializing it brings both level
-    differs_from = first_difference(to_polars(table.read()), to_polars(file.read()))
+    rows = (to_polars(_kept_rows(platform, asset, frame)) for frame in (table, file))
+    differs_from = first_difference(*rows)
     return "" if differs_from is None else f"file and database differ from {differs_from} on"
+
+
+def _kept_rows(platform: Platform, asset: str, frame: StoredFrame) -> pd.DataFrame:
+    """Return the rows that both sides must have: without those that a retention policy may have dropped."""
+    days = platform.policies.retention_days
+    tables = _TABLES.get(asset, (asset.partition("/")[0],))
+    dropped_after = [days[table] for table in tables if table in days]
+    if not dropped_after:
+        return frame.read()
+    return frame.since(pd.Timestamp(platform.clock()) - pd.Timedelta(days=min(dropped_after)))
 
 
 def _is_current(platform: Platform, market: Market, asset: str, table: StoredFrame) -> bool:

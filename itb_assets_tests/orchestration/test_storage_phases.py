@@ -1,4 +1,4 @@
-"""The four storage phases hold and give the same frames, and a data root moves between them without a loss."""
+"""The four storage phases hold and give the same frames; a data root moves between them without a loss."""
 
 from __future__ import annotations
 
@@ -214,3 +214,25 @@ def test_a_plan_names_every_frame_and_alters_nothing(pipeline):
     assert [step.what for step in planned(pipeline.platform, "db")] == names
     assert all(list(planned(pipeline.platform, phase)) == [] for phase in PHASES if phase != "db")
     assert all(pipeline.platform.frame_path(WOLF, name).exists() for name in names)
+
+
+def test_rows_that_a_policy_may_drop_are_neither_compared_nor_read(root, database_url):
+    """With retention tables are a window on what files keep; a phase that reads them refuses the policy."""
+    kept = {"retention_days": ("ohlcv=2", "features=2", "labels=2"), "database_url": database_url}
+    with open_pipeline(root, storage_phase="dual", **kept) as pipeline:
+        pipeline.run_well()
+        database = pipeline.platform.database
+        assert database is not None
+        for table in ("ohlcv", "features", "labels"):
+            old = f"time < (SELECT max(time) - interval '4 days' FROM {table})"  # noqa: S608 - our own names
+            database.query(f"DELETE FROM {table} WHERE {old}")  # noqa: S608
+        assert problems(pipeline) == {}
+        database.query(
+            "DELETE FROM features WHERE time > (SELECT max(time) - interval '1 hour' FROM features)"
+        )
+        assert set(problems(pipeline)) == {"processed/features", "labeled/matrix"}
+    with (
+        open_pipeline(root, storage_phase="db_read", **kept) as pipeline,
+        pytest.raises(ConfigError, match="ITB_RETENTION_DAYS drops rows of ohlcv, features, labels"),
+    ):
+        pipeline.platform.stored(WOLF, "raw/klines")
