@@ -63,8 +63,8 @@ def grid_rows(
     # counted in whole numbers: from 104 days on np.arange loses the last row to the doubles it counts with
     times = first_ns + step * np.arange((window.last.value - first_ns) // step + 1, dtype=np.int64)
     found = klines[TIME].to_physical().to_numpy()
-    ends = {window.last.value} | ({manifest.first.value} if not before else set())
-    if not ends <= {int(value) for value in found[[0, -1]]} if len(found) else len(times):
+    expected_ends = {window.last.value} | ({manifest.first.value} if not before else set())
+    if not expected_ends <= {int(value) for value in (*found[:1], *found[-1:])}:
         raise StorageError(
             f"{manifest.asset} of {market} goes from {manifest.first} to {window.last}, where {RAW} lacks "
             f"klines: materialize {RAW} and {manifest.asset} again"

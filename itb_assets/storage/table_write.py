@@ -29,6 +29,7 @@ _STAGING = "staging"
 ANEW_SHARE = 0.5
 """Where more than this share of the stored rows differs, deleting and copying costs less than an upsert."""
 _MAX_RUNS = 500
+_DECOMPRESSED = "timescaledb.max_tuples_decompressed_per_dml_transaction"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def write_frame(
 
 def merge_rows(cursor: Cursor, table: Table, condition: str, rows: pl.DataFrame) -> None:
     """Make the rows that meet a condition (on the alias `t`) exactly these, equal rows left alone."""
+    _allow_decompression(cursor)
     _stage(cursor, table, rows)
     matched = " AND ".join(f"s.{name} = t.{name}" for name in table.keys)
     cursor.execute(
@@ -111,6 +113,7 @@ def _without_negative_zero(kept: Kept, dtypes: Mapping[str, str]) -> list[pl.Exp
 
 
 def _write_anew(cursor: Cursor, kept: Kept, frame: pl.DataFrame, start: pd.Timestamp | None) -> Written:
+    _allow_decompression(cursor)
     replaced = row_count(cursor, kept, Window(start))
     cursor.execute(f"DELETE FROM {kept.table.name} WHERE {kept.condition(start=start)}")
     _insert(cursor, kept, frame)
@@ -119,6 +122,7 @@ def _write_anew(cursor: Cursor, kept: Kept, frame: pl.DataFrame, start: pd.Times
 
 def _bring(cursor: Cursor, kept: Kept, fresh: pl.DataFrame, stored: pl.DataFrame, found: Difference) -> None:
     """Write what differs: rows after all that are stored go straight in."""
+    _allow_decompression(cursor)
     later = _times(stored) >= found.first.value
     appended = _times(fresh) > (_times(stored)[-1] if stored.height else -1)
     altered = (found.altered | found.new) & ~appended
@@ -138,6 +142,15 @@ def _bring(cursor: Cursor, kept: Kept, fresh: pl.DataFrame, stored: pl.DataFrame
         _stage(cursor, kept.table, rows)
         _upsert(cursor, kept.table, rows.columns)
     _insert(cursor, kept, fresh.filter(pl.Series(appended)))
+
+
+def _allow_decompression(cursor: Cursor) -> None:
+    """Let TimescaleDB unpack as many compressed rows as a write needs: 100,000 at most otherwise."""
+    cursor.execute(
+        f"SELECT set_config('{_DECOMPRESSED}', '0', true) "
+        f"WHERE current_setting('{_DECOMPRESSED}', true) IS NOT NULL"
+    )
+    cursor.fetchall()
 
 
 def _runs(stored: np.ndarray, vanished: np.ndarray) -> list[tuple[pd.Timestamp, pd.Timestamp]]:

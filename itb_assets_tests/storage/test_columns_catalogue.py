@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from databases import on_one_engine
 from hypothesis import given
 from hypothesis import strategies as st
-from table_making import BTC, FRAMES, NOW, ODD, Pair, assert_same
+from table_making import BTC, NOW, ODD, assert_same
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, MarketBusy, StorageError
@@ -220,25 +220,3 @@ def test_many_markets_that_bring_columns_at_once_all_get_them(database_url, data
     for market, frame in frames.items():
         assert_same(database.find(FEATURES, market).read(), frame.assign(late=2.0))
     assert len(database.columns()) == 6 * 4 + 2
-
-
-def test_columns_come_to_a_table_that_is_compressed(tmp_path, database, engine_name):
-    """Rows of a compressed chunk get the new column, are altered, deleted and added."""
-    pair = Pair(tmp_path, database)
-    before = features(["sma", "rsi"], rows=60)
-    pair.write(FEATURES, before)
-    if engine_name == "timescaledb":
-        compressed = "SELECT count(compress_chunk(c)) AS n FROM show_chunks('features') c"
-        assert database.query(compressed)[0]["n"] == 1
-    after = before.assign(fresh=np.arange(60.0)).drop(index=[7, 8]).reset_index(drop=True)
-    after.loc[20, "sma"] = 9.0
-    after.loc[30:, "rsi"] = np.nan
-    pair.write(FEATURES, after)
-    pair.check(FEATURES)
-    more = features(["sma", "rsi", "fresh"], rows=80).tail(30).reset_index(drop=True)
-    pair.write(FEATURES, more, start=more["timestamp"][0])
-    pair.check(FEATURES)
-    assert FRAMES.open(pair.path(FEATURES)).rows == 78
-    if engine_name == "timescaledb":
-        state = "SELECT is_compressed FROM timescaledb_information.chunks WHERE hypertable_name = 'features'"
-        assert [row["is_compressed"] for row in database.query(state)] == [True]

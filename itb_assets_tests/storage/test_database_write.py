@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from table_making import BTC, FRAMES, Pair, assert_same, features, signals
 
 from itb_assets.domain.klines import KLINE_COLUMNS, to_grid
+from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, MarketBusy, StorageError
 from itb_assets.storage.dtypes import step_of, to_polars
 from itb_assets.storage.manifest import EVERYTHING
@@ -140,6 +141,18 @@ def test_a_frame_made_of_what_the_database_lacks_says_so(pair):
     written(pair, "processed/data", to_grid(klines(3), BTC), sources=("raw/klines",))
     with pytest.raises(StorageError, match="the database lacks: materialize raw/klines"):
         pair.database.find("processed/data", BTC).read()
+
+
+@pytest.mark.parametrize("rows", [2, 2_600, 9_001])
+def test_a_grid_of_years_has_every_row(tmp_path, database, rows):
+    """Its times are counted in whole numbers: nanoseconds are beyond what a double can count."""
+    hourly = Market("BTCUSDT", "1h")
+    raw = klines(rows, gap=slice(1, rows - 1, 2))
+    raw["timestamp"] = START + (raw["timestamp"] - START) * 12
+    pair = Pair(tmp_path, database, hourly)
+    pair.write("raw/klines", raw)
+    pair.write("processed/data", to_grid(raw, hourly), sources=("raw/klines",))
+    pair.check("processed/data")
 
 
 def test_rows_lost_outside_are_noticed(pair):
