@@ -13,6 +13,7 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseRefused, DatabaseUnavailable, MarketBusy, StorageError
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.dtypes import first_difference, to_polars
+from itb_assets.storage.manifest import FrameManifest
 from itb_assets.storage.stored_frame import StoredFrame
 
 _TABLES = {
@@ -103,7 +104,7 @@ def _table(platform: Platform, market: Market, asset: str) -> tuple[StoredFrame 
     table = platform.database.find(asset, market)
     if table is None:
         return None, ""
-    if _is_current(platform, market, asset, table):
+    if _is_current(platform, market, asset, table.manifest):
         try:
             _kept_rows(platform, asset, table)
         except (DatabaseUnavailable, DatabaseRefused, MarketBusy):
@@ -120,7 +121,7 @@ def _difference(platform: Platform, market: Market, asset: str, file: StoredFram
             f"the database holds version {old.version} ({old.rows} rows), "
             f"the file version {new.version} ({new.rows} rows)"
         )
-    if not _is_current(platform, market, asset, table):
+    if not _is_current(platform, market, asset, old):
         return ""  # made of newer rows than the file's: materializing it brings both level
     rows = (to_polars(_kept_rows(platform, asset, frame)) for frame in (table, file))
     differs_from = first_difference(*rows)
@@ -137,12 +138,14 @@ def _kept_rows(platform: Platform, asset: str, frame: StoredFrame) -> pd.DataFra
     return frame.since(pd.Timestamp(platform.clock()) - pd.Timedelta(days=min(dropped_after)))
 
 
-def _is_current(platform: Platform, market: Market, asset: str, table: StoredFrame) -> bool:
-    """Tell whether what a frame's rows are made of is still what it was made from."""
+def _is_current(platform: Platform, market: Market, asset: str, manifest: FrameManifest) -> bool:
+    """Tell whether what a frame's rows are made of, and that in turn, is still what it was made from."""
     if platform.database is None:
         return True
     for source in _COMPOSED.get(asset, ()):
-        manifest = platform.database.recorded(source, market)
-        if manifest is None or table.manifest.sources.get(source) != manifest.version:
+        found = platform.database.recorded(source, market)
+        if found is None or manifest.sources.get(source) != found.version:
+            return False
+        if not _is_current(platform, market, source, found):
             return False
     return True
