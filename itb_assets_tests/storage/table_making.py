@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psycopg2
+import sqlalchemy as sa
 from frames_of import NOW, START
 from hypothesis import strategies as st
 
@@ -94,6 +98,17 @@ class Pair:
             assert_same(found.tail(2, columns), stored.tail(2, columns))
             if stored.rows:
                 assert_same(found.since(middle, columns), stored.since(middle, columns))
+
+
+@contextmanager
+def in_use(url: str, statement: str) -> Iterator[None]:
+    """Hold a table as another process' transaction does."""
+    address = sa.make_url(url)
+    words = address.translate_connect_args(username="user", database="dbname") | dict(address.query)
+    with closing(psycopg2.connect(**words)) as other, other.cursor() as cursor:
+        cursor.execute(statement)
+        yield
+        other.rollback()
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:

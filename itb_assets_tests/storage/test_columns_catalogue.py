@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
-import psycopg2
 import pytest
-import sqlalchemy as sa
 from databases import on_one_engine
 from hypothesis import given
 from hypothesis import strategies as st
-from table_making import BTC, NOW, ODD, assert_same
+from table_making import BTC, NOW, ODD, assert_same, in_use
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, MarketBusy, StorageError
@@ -152,17 +150,6 @@ def test_the_widest_row_that_is_accepted_fits(database):
     assert_same(database.find(FEATURES, BTC).read(), frame)
     with pytest.raises(DataContractError, match=f"would have {widest + 1} values"):
         write(database, features([f"f{number}" for number in range(widest + 1)]))
-
-
-@contextmanager
-def in_use(url: str, statement: str):
-    """Hold a table as another process' transaction does."""
-    address = sa.make_url(url)
-    words = address.translate_connect_args(username="user", database="dbname") | dict(address.query)
-    with closing(psycopg2.connect(**words)) as other, other.cursor() as cursor:
-        cursor.execute(statement)
-        yield
-        other.rollback()
 
 
 @on_one_engine("postgres", because="the other one has a single session")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from databases import on_one_engine
 from frames_of import NOW, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table_making import BTC, FRAMES, Pair, assert_same
+from table_making import BTC, FRAMES, Pair, assert_same, in_use
 
 from itb_assets.domain.klines import KLINE_COLUMNS
 from itb_assets.domain.markets import Market
@@ -97,6 +99,16 @@ def test_the_same_rows_under_another_definition_change_the_record_alone(pair):
     pair.write(FEATURES, features())
     assert changed_by(pair, features(), digest="d2") == set()
     assert pair.database.recorded(FEATURES, BTC).digest == "d2"
+
+
+def test_a_note_changes_the_record_and_no_row(pair):
+    """Rows that are known to be those of another version, as after their file was made from them."""
+    manifest = pair.write(FEATURES, features())
+    before = made(pair.database)
+    pair.database.note(FEATURES, BTC, replace(manifest, version=manifest.version + 1))
+    assert pair.database.recorded(FEATURES, BTC).version == manifest.version + 1
+    assert_same(pair.database.find(FEATURES, BTC).read(), features())
+    assert made(pair.database) == before
 
 
 def test_a_record_that_is_gone_costs_a_comparison_and_no_row(pair):
@@ -214,6 +226,24 @@ def test_processes_that_write_the_same_markets_in_any_order_do_not_meet(database
     for symbol in symbols:
         found = database.find(FEATURES, Market(symbol, "5m"))
         assert_same(found.read(), features(202, seed=2))
+
+
+@on_one_engine("postgres", because="the other one has a single session")
+def test_a_second_writer_of_a_frame_waits_for_the_first(pair, database_url):
+    """Two at once would each find the other's rows missing; another frame is not held up."""
+    waiting = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    held = f"SELECT pg_advisory_xact_lock(hashtextextended('{FEATURES} {BTC}', 0))"
+    pair.database.columns()
+    told = Record("signals/bold", "BTCUSDT", "5m", "run", NOW)
+    with ThreadPoolExecutor(1) as pool, closing(SqlStore(database_url)) as other:
+        with in_use(database_url, held):
+            first = pool.submit(pair.write, FEATURES, features())
+            while not other.query(waiting)[0]["n"]:
+                assert not first.done()
+            other.write("signals/bold", BTC, features(5).assign(sample="live", close=1.0), record=told)
+            assert other.recorded(FEATURES, BTC) is None
+        first.result()
+    pair.check(FEATURES)
 
 
 def write_and_die(url: str, frame: pd.DataFrame) -> None:
