@@ -115,6 +115,7 @@ _SAID: Mapping[str, str] = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
+    "pg_hba.conf rejects": "28000",
     "is not permitted to log in": "28000",
     'FATAL: role "': "28000",
     'FATAL: database "': "3D000",
