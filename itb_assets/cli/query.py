@@ -62,11 +62,11 @@ def query(  # noqa: PLR0913 - each is an option
 
     Every query has parameters of its own, written as options: `itb query NAME --help` shows them.
 
-    How it is asked:
+    Example: `itb query model_performance --days 7 --source paper`
+
+    Others:
 
     `itb query` lists all queries
-
-    `itb query model_performance --days 7 --source paper`
 
     `itb query recent_features --symbol BTCUSDT --freq 5m --at 2024-06-01T12:00 --json`
 

@@ -85,14 +85,16 @@ class Wanted:
 def sql_name(name: str) -> str:
     """Return what a feature or label is called in SQL: lower case, safe to write without quotes.
 
-    Where that would lose something, eight digits of the name's sha256 tell it from others.
+    Where more than capitals would be lost, eight digits of the name's sha256 tell it from others; names that
+    differ by capitals alone cannot stand in one table.
 
-    >>> sql_name("close_sma_5"), sql_name("Close/SMA")
-    ('close_sma_5', 'close_sma_6a9ae0ef')
+    >>> sql_name("close_SMA_5"), sql_name("close/SMA")
+    ('close_sma_5', 'close_sma_dbf8605f')
     """
     plain = re.sub(r"[^a-z0-9_]", "_", name.lower())
-    if plain == name and _PLAIN.fullmatch(name) and len(name) <= _MAX_NAME_BYTES and name not in _RESERVED:
-        return name
+    kept = name.isascii() and plain == name.lower() and len(plain) <= _MAX_NAME_BYTES
+    if kept and _PLAIN.fullmatch(plain) and plain not in _RESERVED:
+        return plain
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{'_' * plain[:1].isdigit()}{plain}"[: _MAX_NAME_BYTES - 9] + f"_{digest}"
 

@@ -49,6 +49,15 @@ class Connections:
         with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as cursor:
             yield cursor
 
+    @contextmanager
+    def copying(self) -> Iterator[Cursor]:
+        """Yield a cursor as `reading` does, of the driver that copies rows out as they lie."""
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with database_errors(self._url), self._engine.connect() as connection:
+            driver = connection.execution_options(**options).connection.driver_connection
+            with driver.cursor() as cursor:  # type: ignore[union-attr]
+                yield cursor
+
     def query(self, statement: str, parameters: dict[str, object]) -> list[dict[str, Any]]:
         """Run one statement with named parameters and return its rows."""
         with database_errors(self._url), self._engine.begin() as connection:

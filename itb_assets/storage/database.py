@@ -74,7 +74,7 @@ class SqlStore:
     def find(self, asset: str, market: Market) -> TableFrame | None:
         """Return a handle on the frame that an asset's rows make, or None where none were written."""
         manifest = self.recorded(asset, market)
-        return None if manifest is None else TableFrame(self._connections.reading, asset, market, manifest)
+        return None if manifest is None else TableFrame(self._connections, asset, market, manifest)
 
     def replace(
         self,

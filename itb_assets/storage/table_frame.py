@@ -5,33 +5,34 @@ Statements belong to `table_read`, which table holds what to `tables`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import polars as pl
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import MarketBusy, StorageError
-from itb_assets.storage.connection import Cursor
+from itb_assets.storage.connection import Connections, Cursor
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
 from itb_assets.storage.manifest import FrameManifest
+from itb_assets.storage.number_rows import are_numbers
 from itb_assets.storage.stored_frame import StoredFrame
 from itb_assets.storage.table_parts import check_part, grid_rows, rows_since
 from itb_assets.storage.table_read import Window, frame_rows, start_of_tail
 from itb_assets.storage.table_records import Recorded, recorded
 from itb_assets.storage.tables import DATA, FEATURES, MATRIX, RAW, Kept, kept_in
 
-Reading = Callable[[], AbstractContextManager[Cursor]]
+_OF_NUMBERS = (RAW, DATA, FEATURES, MATRIX)
+"""Frames whose tables hold numbers alone, or true and false."""
 
 
 class TableFrame(StoredFrame):
     """A frame of one version; once another one is stored, reading raises MarketBusy."""
 
-    def __init__(self, reading: Reading, asset: str, market: Market, manifest: FrameManifest) -> None:
+    def __init__(self, connections: Connections, asset: str, market: Market, manifest: FrameManifest) -> None:
         """Remember what to read; every read is a transaction of its own."""
         self.manifest = manifest
-        self._reading, self._asset, self._market = reading, asset, market
+        self._connections, self._asset, self._market = connections, asset, market
 
     @property
     def place(self) -> str:
@@ -67,7 +68,8 @@ class TableFrame(StoredFrame):
         """Return rows from a time on; `is_tail` without one: the last `expected` of them."""
         names = self.selected(columns)
         dtypes = {name: self.manifest.columns[name] for name in names}
-        with self._reading() as cursor:
+        fast = self._asset in _OF_NUMBERS and are_numbers(dtypes)
+        with self._connections.copying() if fast else self._connections.reading() as cursor:
             found = self._checked(cursor)
             if expected == 0 or self.first is None:
                 table = pl.DataFrame(schema={name: POLARS_DTYPES[dtype] for name, dtype in dtypes.items()})

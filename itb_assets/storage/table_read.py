@@ -18,6 +18,7 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import StorageError
 from itb_assets.storage.connection import Cursor
 from itb_assets.storage.dtypes import POLARS_DTYPES, TIME, TIME_DTYPE, to_pandas
+from itb_assets.storage.number_rows import copies_numbers, fetch_numbers
 from itb_assets.storage.sql_text import identifier, literal
 from itb_assets.storage.tables import TABLES, Kept
 
@@ -51,10 +52,12 @@ def frame_rows(cursor: Cursor, kept: Kept, dtypes: Mapping[str, str], window: Wi
         return _pivoted(cursor, kept, dtypes, window)
     names = [TIME, *(name for name in dtypes if name != TIME)]
     wanted = {TIME: TIME_DTYPE} | dict(dtypes)
-    selected = ", ".join(
-        f"{kept.expression(name, wanted[name])} AS c{place}" for place, name in enumerate(names)
-    )
-    found = _fetch(cursor, f"SELECT {selected} FROM {_source(kept, window)}")
+    expressions = {name: kept.expression(name, wanted[name]) for name in names}
+    source = _source(kept, window)
+    if copies_numbers(cursor):
+        return _in_order(fetch_numbers(cursor, expressions, wanted, source))
+    selected = ", ".join(f"{sql} AS c{place}" for place, sql in enumerate(expressions.values()))
+    found = _fetch(cursor, f"SELECT {selected} FROM {source}")
     table = found.rename({f"c{place}": name for place, name in enumerate(names)})
     return _in_order(table.cast({name: POLARS_DTYPES[wanted[name]] for name in names}))
 

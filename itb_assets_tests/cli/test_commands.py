@@ -87,6 +87,7 @@ def test_the_top(empty):
 SHOWN_ELSEWHERE = {
     *{("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")},
     *{("models", "versions"), ("models", "promote"), ("models", "rollback"), ("trades", "import")},
+    *{("storage", "archive", "restore"), ("db", "restore")},
 }
 
 
@@ -217,14 +218,10 @@ def test_strategies(built, repository):
 def test_verify(built, empty):
     said = built("verify")
     assert said.code == 0
-    assert "files, tables and models are whole" in said.out
+    assert "frames and models are whole" in said.out
     assert built("verify", "--json").json() == []
     found = built("verify", "--all", "--json").json()
-    assert {row["what"] for row in found} >= {
-        "raw/klines",
-        "table of raw/klines",
-        "models/aggressive/lgbm/high_040_4",
-    }
+    assert {row["what"] for row in found} >= {"raw/klines", "models/aggressive/lgbm/high_040_4"}
     assert empty("verify").out.startswith("nothing is stored in ")
     assert list(empty.folder.iterdir()) == []
 

@@ -106,7 +106,7 @@ def test_files_tables_and_models_agree(ran):
     with running_database(ran) as ready, closing(build_platform(ready)) as platform:
         findings = list(verify(platform))
         assert [finding for finding in findings if finding.problem] == []
-        assert {finding.what for finding in findings} > {"raw/klines", "table of raw/klines"}
+        assert {finding.what for finding in findings} > {"raw/klines", "processed/features"}
         assert platform.database is not None
         (row,) = platform.database.query("SELECT count(*) AS rows FROM ohlcv")
         assert row["rows"] == 69_984

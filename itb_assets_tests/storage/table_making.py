@@ -30,7 +30,6 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: valu
 TEXTS = st.none() | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r\0"))
 ODD = [
     "close_SMA_5",
-    "close_sma_5",
     "time",
     "a b",
     "naïve",
