@@ -45,7 +45,7 @@ class FrameIOManager(dg.IOManager):
                 before = keeper.find(market, asset, locked=True)
                 _refuse_stale(market, asset, obj, before)
                 manifest = self._write(context, market, asset, obj)
-                keeper.level_table(market, asset)  # a database that was away, or a run without one
+                keeper.level(market, asset)  # a database that was away, or a run without one
             counts = {
                 "rows_new": manifest.rows - (before.rows if before else 0),
                 "rows_computed": obj.rows,

@@ -108,8 +108,7 @@ def planned(platform: Platform, target: Phase) -> Iterator[Step]:
 
 def backfill(platform: Platform, *, dry_run: bool = False) -> Iterator[Step]:
     """Load every file whose rows the tables lack, upstream first; raise StorageError without a database."""
-    database = platform.database
-    if database is None:
+    if platform.database is None:
         raise StorageError(
             "storage phase files has no database to load: move to dual by `itb storage phase dual` first"
         )
@@ -117,10 +116,8 @@ def backfill(platform: Platform, *, dry_run: bool = False) -> Iterator[Step]:
         file = platform.keeper.file(market, asset)
         if file is None:
             continue
-        recorded = database.recorded(asset, market)
-        lacking = recorded is None or recorded.sha256 != file.manifest.sha256
         if dry_run:
-            action = "load" if lacking else "nothing to do"
+            action = "load" if platform.keeper.lacks_rows(market, asset) else "nothing to do"
         else:
             with market_lock(platform.layout.market_lock(market), wait_s=LOCK_WAIT_S):
                 action = "loaded" if platform.keeper.level_table(market, asset) else "was complete"

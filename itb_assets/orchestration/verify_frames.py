@@ -70,17 +70,28 @@ def look_at(platform: Platform, market: Market, asset: str) -> Look:
 def mend(platform: Platform, market: Market, asset: str, look: Look) -> str:
     """Make the worse side anew from the better one; return which, or nothing where neither is whole.
 
-    Of two whole ones the later is the better. The caller holds the market's lock.
+    Of two whole ones the later is the better, unless it is a table made of rows that changed since: that
+    cannot be read any more. The caller holds the market's lock.
     """
     if platform.phase in ("files", "db") or platform.database is None:
         return ""
-    if look.table is not None and not look.table_problem and _table_is_better(look):
+    if look.table is not None and not look.table_problem and _table_is_better(look) and _reads(look.table):
         platform.keeper.adopt(market, asset, look.table)
         return f"file made again from the database (version {look.table.manifest.version})"
     if look.file is not None and not look.file_problem:
         platform.keeper.reload_table(market, asset, look.file)
         return f"database loaded again from the file (version {look.file.manifest.version})"
     return ""
+
+
+def _reads(table: StoredFrame) -> bool:
+    try:
+        table.read()
+    except (DatabaseUnavailable, DatabaseRefused, MarketBusy):
+        raise
+    except StorageError:
+        return False
+    return True
 
 
 def _table_is_better(look: Look) -> bool:

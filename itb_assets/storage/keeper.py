@@ -78,12 +78,14 @@ class FrameKeeper:
         `commit` writes to the database what no table of frames keeps. Raises as FrameStore and SqlStore do.
         """
         self._refuse_another_phase()
-        if self.phase == "db":
+        if self.phase == "db" or (self.phase == "db_read" and self._file_lags(market, asset)):
+            # read from the table, a tail belongs onto what that holds
             if commit is not None:
                 commit(self._tables)
-            return self._tables.write(asset, market, frame, record=record, from_time=from_time)
-        if self.phase == "db_read":
-            self.level_file(market, asset)
+            manifest = self._tables.write(asset, market, frame, record=record, from_time=from_time)
+            if self.phase == "db_read":
+                self.level_file(market, asset)
+            return manifest
 
         def commit_rows(manifest: FrameManifest) -> None:
             if self.database is None:
@@ -97,12 +99,36 @@ class FrameKeeper:
             return self.frames.write(path, frame, record=record, before_commit=commit_rows)
         return self.frames.splice(path, frame, record=record, from_time=from_time, before_commit=commit_rows)
 
+    def level(self, market: Market, asset: str) -> None:
+        """Bring file and table to one state after a run; in phase `db_read` a later table is the measure."""
+        if self.phase == "db_read":
+            self.level_file(market, asset)
+        self.level_table(market, asset)
+
     def level_table(self, market: Market, asset: str) -> bool:
         """Give the tables what they missed of a file; return whether anything was missing."""
         if self.database is None or self.phase == "db":
             return False
         file = self.file(market, asset)
-        return file is not None and self.database.catch_up(asset, market, file)
+        return (
+            file is not None
+            and not self._is_ahead(market, asset, file)
+            and self.database.catch_up(asset, market, file)
+        )
+
+    def lacks_rows(self, market: Market, asset: str) -> bool:
+        """Tell whether `level_table` would find something missing."""
+        file, recorded = self.file(market, asset), self._tables.recorded(asset, market)
+        if file is None or self._is_ahead(market, asset, file):
+            return False
+        return recorded is None or recorded.sha256 != file.manifest.sha256
+
+    def _is_ahead(self, market: Market, asset: str, file: StoredFrame) -> bool:
+        """Tell whether a table is read and newer than its file: who wrote both was killed in between."""
+        if self.phase != "db_read":
+            return False
+        recorded = self._tables.recorded(asset, market)
+        return recorded is not None and recorded.newer_than(file.manifest)
 
     def reload_table(self, market: Market, asset: str, file: StoredFrame) -> None:
         """Load the rows of a frame again from its file, whatever their record says."""
@@ -118,15 +144,20 @@ class FrameKeeper:
     def level_file(self, market: Market, asset: str) -> bool:
         """Make a file anew whose table is newer, or that is gone or damaged; return whether it was."""
         table = self._tables.find(asset, market)
-        if table is None:
+        if table is None or not self._file_lags(market, asset):
+            return False
+        self.adopt(market, asset, table)
+        return True
+
+    def _file_lags(self, market: Market, asset: str) -> bool:
+        """Tell whether a table is newer than its file, or that is gone or damaged."""
+        recorded = self._tables.recorded(asset, market)
+        if recorded is None:
             return False
         file = None
         with suppress(StorageError):
             file = self.file(market, asset)
-        if file is not None and not table.manifest.newer_than(file.manifest):
-            return False
-        self.adopt(market, asset, table)
-        return True
+        return file is None or recorded.newer_than(file.manifest)
 
     def adopt(self, market: Market, asset: str, table: StoredFrame) -> FrameManifest:
         """Make the file of a frame from its table, whatever lies there now."""
