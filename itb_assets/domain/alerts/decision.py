@@ -1,0 +1,161 @@
+"""Whether somebody is told of an occurrence, and why or why not; a pure function of what is known.
+
+Where it is sent belongs to `routing`, what the incident becomes to `incident`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from itb_assets.domain.alerts.incident import Incident, RecentChanges
+from itb_assets.domain.alerts.muting import Silence
+from itb_assets.domain.alerts.occurrence import Level, Occurrence
+
+FLAPPING_OPENINGS = 4
+"""More openings than these within the window, and it flaps."""
+CALM_OPENINGS = 2
+"""Once it flaps it does until there are no more than these."""
+FLAPPING_WINDOW = timedelta(minutes=30)
+STALE_AFTER = timedelta(hours=24)
+"""What happened longer ago is kept, not told: a first look at old records does not flood."""
+
+Kind = Literal["opened", "repeated", "resolved", "report", "test", "alive"]
+Why = Literal[
+    "new",
+    "unsaid",
+    "worse",
+    "repeat",
+    "flapping",
+    "over",
+    "silenced",
+    "inhibited",
+    "acknowledged",
+    "too soon",
+    "too old",
+    "never told",
+    "not open",
+    "told already",
+    "no channel",
+]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """How long it stays quiet about an incident that goes on, by level; None never tells it again."""
+
+    critical: timedelta | None = timedelta(minutes=15)
+    error: timedelta | None = timedelta(hours=4)
+    warning: timedelta | None = timedelta(hours=24)
+    info: timedelta | None = None
+
+    def after(self, level: Level) -> timedelta | None:
+        """Return the interval of a level."""
+        return {
+            Level.CRITICAL: self.critical,
+            Level.ERROR: self.error,
+            Level.WARNING: self.warning,
+            Level.INFO: self.info,
+        }[level]
+
+    def due(self, told_at: datetime, level: Level, now: datetime) -> bool:
+        """Return whether what was told at a time is told again."""
+        interval = self.after(level)
+        return interval is not None and now - told_at >= interval
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to tell, as what, and why or why not. `why` of a muted one may name what mutes it in `by`."""
+
+    notify: bool
+    why: Why
+    kind: Kind = "opened"
+    by: str = ""
+
+    @property
+    def flapping(self) -> bool:
+        """Whether this is the notice that it comes and goes."""
+        return self.notify and self.why == "flapping"
+
+
+def decide(
+    incident_before: Incident | None,
+    occurrence: Occurrence,
+    *,
+    now: datetime,
+    silences: Sequence[Silence] = (),
+    inhibited_by: Incident | None = None,
+    repeat: Repeat | None = None,
+    recent_changes: RecentChanges | None = None,
+    stale_after: timedelta | None = STALE_AFTER,
+) -> Verdict:
+    """Decide about one occurrence, given the open incident of its identity (None where there is none).
+
+    A new one is told, one that goes on only after its interval or when it is worse than what was told, an
+    acknowledged one only when it is worse, one that comes and goes once as flapping. What is over is told if
+    it was told that it began.
+    """
+    repeat = repeat or Repeat()
+    changes = recent_changes or RecentChanges()
+    quiet = next((each for each in silences if each.covers(occurrence.rule, occurrence.labels, now)), None)
+    if occurrence.resolves:
+        return _of_resolve(incident_before, occurrence, quiet, changes)
+    level = max(occurrence.level, incident_before.level) if incident_before else occurrence.level
+    wanted = _of_occurrence(incident_before, level, now, repeat, changes)
+    if not wanted.notify:
+        return wanted
+    if quiet is not None:
+        return _quiet("silenced", wanted.kind, f"silence {quiet.id}")
+    if inhibited_by is not None:
+        return _quiet("inhibited", wanted.kind, f"incident {inhibited_by.id}")
+    if stale_after is not None and now - occurrence.at > stale_after:
+        return _quiet("too old", wanted.kind)
+    return wanted
+
+
+def flaps(changes: RecentChanges) -> bool:
+    """Return whether an identity comes and goes: it starts with many openings and ends with few."""
+    return changes.openings > (FLAPPING_OPENINGS if changes.told_at is None else CALM_OPENINGS)
+
+
+def _of_resolve(
+    before: Incident | None, occurrence: Occurrence, quiet: Silence | None, changes: RecentChanges
+) -> Verdict:
+    if before is None or occurrence.at < before.last_at:
+        return _quiet("not open", "resolved")
+    if before.last_notified_at is None:
+        return _quiet("never told", "resolved")
+    if quiet is not None:
+        return _quiet("silenced", "resolved", f"silence {quiet.id}")
+    if flaps(changes):
+        return _quiet("flapping", "resolved")
+    return Verdict(notify=True, why="over", kind="resolved")
+
+
+def _of_occurrence(
+    before: Incident | None, level: Level, now: datetime, repeat: Repeat, changes: RecentChanges
+) -> Verdict:
+    if before is not None:
+        if before.notified_level is not None and level > before.notified_level:
+            return Verdict(notify=True, why="worse", kind="repeated")
+        if before.acked_at is not None:
+            return _quiet("acknowledged", "repeated")
+        if before.last_notified_at is not None:
+            again = repeat.due(before.last_notified_at, level, now)
+            return Verdict(again, "repeat" if again else "too soon", "repeated")
+    if flaps(changes):
+        return _of_flapping(level, now, repeat, changes)
+    return Verdict(notify=True, why="new" if before is None else "unsaid")
+
+
+def _of_flapping(level: Level, now: datetime, repeat: Repeat, changes: RecentChanges) -> Verdict:
+    told_at, told_level = changes.told_at, changes.told_level
+    again = told_at is None or told_level is None or level > told_level or repeat.due(told_at, level, now)
+    return Verdict(again, "flapping")
+
+
+def _quiet(why: Why, kind: Kind = "opened", by: str = "") -> Verdict:
+    return Verdict(notify=False, why=why, kind=kind, by=by)
