@@ -5,7 +5,8 @@ Tables, channels and clocks belong elsewhere; every function here is of what it 
 `occurrence`  one report of a cause, its level and its identity
 `incident`    occurrences of one identity, counted for as long as it is wrong
 `muting`      silences, and what is worse and mutes the milder
-`decision`    whether to tell, and why or why not
+`decision`    whether to tell
+`verdict`     why, or why not
 `routing`     channels by level, and what a message carries
 """
 
@@ -14,10 +15,7 @@ from __future__ import annotations
 from itb_assets.domain.alerts.decision import (
     FLAPPING_WINDOW,
     STALE_AFTER,
-    Kind,
     Repeat,
-    Verdict,
-    Why,
     decide,
     flaps,
 )
@@ -25,6 +23,7 @@ from itb_assets.domain.alerts.incident import Incident, RecentChanges, after
 from itb_assets.domain.alerts.muting import Inhibition, Silence
 from itb_assets.domain.alerts.occurrence import Level, Occurrence, fingerprint_of
 from itb_assets.domain.alerts.routing import Message, Routing, message_of
+from itb_assets.domain.alerts.verdict import Kind, Verdict, Why
 
 __all__ = [
     "FLAPPING_WINDOW",

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from itb_assets.domain.alerts.incident import Incident, RecentChanges
 from itb_assets.domain.alerts.muting import Silence
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
+from itb_assets.domain.alerts.verdict import Kind, Verdict, Why
 
 FLAPPING_OPENINGS = 4
 """More openings than these within the window, and it flaps."""
@@ -21,25 +21,6 @@ CALM_OPENINGS = 2
 FLAPPING_WINDOW = timedelta(minutes=30)
 STALE_AFTER = timedelta(hours=24)
 """What happened longer ago is kept, not told: a first look at old records does not flood."""
-
-Kind = Literal["opened", "repeated", "resolved", "report", "test", "alive"]
-Why = Literal[
-    "new",
-    "unsaid",
-    "worse",
-    "repeat",
-    "flapping",
-    "over",
-    "silenced",
-    "inhibited",
-    "acknowledged",
-    "too soon",
-    "too old",
-    "never told",
-    "not open",
-    "told already",
-    "no channel",
-]
 
 
 @dataclass(frozen=True)
@@ -64,21 +45,6 @@ class Repeat:
         """Return whether what was told at a time is told again."""
         interval = self.after(level)
         return interval is not None and now - told_at >= interval
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether to tell, as what, and why or why not. `why` of a muted one may name what mutes it in `by`."""
-
-    notify: bool
-    why: Why
-    kind: Kind = "opened"
-    by: str = ""
-
-    @property
-    def flapping(self) -> bool:
-        """Whether this is the notice that it comes and goes."""
-        return self.notify and self.why == "flapping"
 
 
 def decide(

@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
-
-if TYPE_CHECKING:
-    from itb_assets.domain.alerts.decision import Verdict
+from itb_assets.domain.alerts.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

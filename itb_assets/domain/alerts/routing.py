@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypedDict
 
-from itb_assets.domain.alerts.decision import STALE_AFTER, Repeat, Verdict
+from itb_assets.domain.alerts.decision import STALE_AFTER, Repeat
 from itb_assets.domain.alerts.incident import Incident
 from itb_assets.domain.alerts.muting import Inhibition
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
+from itb_assets.domain.alerts.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
