@@ -20,6 +20,8 @@ ENOUGH_CPU_S = 8.0
 
 LEAST_CPU_S = 2.0
 """Short work that is repeated at all is repeated until this much was spent."""
+LONGEST_S = 30.0
+"""Seconds after which nothing is repeated any more but what was asked for."""
 
 RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
@@ -82,11 +84,15 @@ class Meter:
         self._server = psutil.Process(server.pid) if server else None
 
     def measure(self, case: Case, *, repeats: int) -> Cost:
-        """Run a case `repeats` times, fewer when it is long, more when it is too short to tell from noise."""
+        """Run a case `repeats` times, fewer when it is long, more when it is too short to tell from noise.
+
+        More only for a while: what costs next to nothing may take long to prepare.
+        """
+        until = time.monotonic() + LONGEST_S
         spent: list[float] = []
         peak = 0.0
         result = None
-        while sum(spent) < (ENOUGH_CPU_S if len(spent) < repeats else LEAST_CPU_S * (repeats > 1)):
+        while sum(spent) < _wanted_cpu_s(len(spent), repeats, late=time.monotonic() > until):
             case.before()
             result = None
             reset_peak()
@@ -99,6 +105,13 @@ class Meter:
     def _server_cpu_s(self) -> float:
         """Return the CPU-seconds, user and system, that the server has spent so far."""
         return _tree_cpu_s(self._server) if self._server else 0.0
+
+
+def _wanted_cpu_s(done: int, repeats: int, *, late: bool) -> float:
+    """Return the CPU-seconds up to which a case is run again."""
+    if done < repeats:
+        return ENOUGH_CPU_S
+    return 0.0 if late or repeats == 1 else LEAST_CPU_S
 
 
 def _tree_cpu_s(root: psutil.Process) -> float:
