@@ -154,7 +154,7 @@ def _trades(symbol: str, size: Size) -> str:
             0.05, entry + interval '20 minutes', price + gain, 'take_profit', 0.08, gain, gain - 0.08,
             100 * (gain - 0.08) / price, price * 1.004, price * 0.996, 'out_of_sample'
         FROM (
-            SELECT now() - n * interval '{minutes} minutes' / {size.trades} AS entry,
+            SELECT now() - n * (interval '{minutes} minutes' / {size.trades}) AS entry,
                 (ARRAY[{models}])[1 + n % {len(MODELS)}] AS model,
                 round((20000 + 5000 * sin(n / 700.0))::numeric, 2) AS price,
                 round((20 * random() - 10)::numeric, 8) AS gain
