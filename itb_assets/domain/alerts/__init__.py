@@ -16,6 +16,7 @@ from itb_assets.domain.alerts.decision import (
     FLAPPING_WINDOW,
     STALE_AFTER,
     Repeat,
+    changes_of,
     decide,
     flaps,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Verdict",
     "Why",
     "after",
+    "changes_of",
     "decide",
     "fingerprint_of",
     "flaps",

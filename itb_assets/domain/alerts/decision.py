@@ -87,6 +87,18 @@ def flaps(changes: RecentChanges) -> bool:
     return changes.openings > (FLAPPING_OPENINGS if changes.told_at is None else CALM_OPENINGS)
 
 
+def changes_of(latest: Incident | None, openings: int) -> RecentChanges:
+    """Return what is known of an identity's coming and going, given its newest incident, open or not.
+
+    `openings` are those within the window, the one at hand included. A notice from before it calmed down
+    no longer counts.
+    """
+    if latest is None or latest.flapping_at is None:
+        return RecentChanges(openings)
+    told = RecentChanges(openings, latest.flapping_at, latest.flapping_level)
+    return told if flaps(told) else RecentChanges(openings)
+
+
 def _of_resolve(
     before: Incident | None, occurrence: Occurrence, quiet: Silence | None, changes: RecentChanges
 ) -> Verdict:

@@ -78,14 +78,15 @@ def after(
             return before
         resolved = replace(before, resolved_at=now)
         return replace(resolved, last_notified_at=now) if verdict.notify else resolved
-    counted = _opened(occurrence, now, changes) if before is None else _counted(before, occurrence)
+    counted = _opened(occurrence, now) if before is None else _counted(before, occurrence)
+    counted = replace(counted, flapping_at=changes.told_at, flapping_level=changes.told_level)
     if not verdict.notify:
         return counted
     told = replace(counted, last_notified_at=now, notified_level=counted.level)
     return replace(told, flapping_at=now, flapping_level=counted.level) if verdict.flapping else told
 
 
-def _opened(occurrence: Occurrence, now: datetime, changes: RecentChanges) -> Incident:
+def _opened(occurrence: Occurrence, now: datetime) -> Incident:
     return Incident(
         id=0,
         fingerprint=occurrence.fingerprint,
@@ -100,8 +101,6 @@ def _opened(occurrence: Occurrence, now: datetime, changes: RecentChanges) -> In
         last_at=occurrence.at,
         opened_at=now,
         occurrences=1,
-        flapping_at=changes.told_at,
-        flapping_level=changes.told_level,
     )
 
 

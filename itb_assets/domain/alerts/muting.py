@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from itb_assets.domain.alerts.incident import Incident
-from itb_assets.domain.alerts.occurrence import Level, Occurrence
+from itb_assets.domain.alerts.occurrence import Level
 from itb_assets.errors import InputError
 
 
@@ -71,21 +71,21 @@ class Inhibition:
                 "mutes to be worse than what is muted"
             )
 
-    def needed(self, occurrence: Occurrence) -> dict[str, str] | None:
-        """Return the labels that a muting incident has to have; None where this mutes no such occurrence."""
-        if occurrence.level > self.target_level or not set(self.equal) <= set(occurrence.labels):
+    def needed(self, level: Level, labels: Mapping[str, str]) -> dict[str, str] | None:
+        """Return the labels that a muting incident has to have; None where this mutes nothing of the kind."""
+        if level > self.target_level or not set(self.equal) <= set(labels):
             return None
-        return {name: occurrence.labels[name] for name in self.equal}
+        return {name: labels[name] for name in self.equal}
 
-    def mutes(self, source: Incident, occurrence: Occurrence) -> bool:
-        """Return whether an incident mutes an occurrence: one that nobody was told of mutes nothing."""
-        needed = self.needed(occurrence)
+    def mutes(self, source: Incident, target: Incident) -> bool:
+        """Return whether one incident mutes another: one that nobody was told of mutes nothing."""
+        needed = self.needed(target.level, target.labels)
         return (
             needed is not None
             and source.open
             and source.last_notified_at is not None
             and source.level >= self.source_level
             and self.source_rule in (None, source.rule)
-            and source.fingerprint != occurrence.fingerprint
+            and source.fingerprint != target.fingerprint
             and needed.items() <= dict(source.labels).items()
         )

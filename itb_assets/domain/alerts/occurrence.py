@@ -83,16 +83,16 @@ class Occurrence:
                 "with a zone"
             )
         kept = {
-            "event_id": _distinct(_storable(self.event_id), MAX_EVENT_ID),
+            "event_id": _distinct(storable(self.event_id), MAX_EVENT_ID),
             "level": Level(self.level),
             "labels": {
-                name: _distinct(_storable(str(value)), MAX_LABEL)
+                name: _distinct(storable(str(value)), MAX_LABEL)
                 for name, value in sorted(self.labels.items())
             },
-            "title": _cut(" ".join(_storable(self.title).split()), MAX_TITLE),
-            "detail": _cut(_storable(self.detail).strip(), MAX_DETAIL),
-            "action": _cut(_storable(self.action), MAX_LINK),
-            "url": _cut(_storable(self.url), MAX_LINK),
+            "title": _cut(" ".join(storable(self.title).split()), MAX_TITLE),
+            "detail": _cut(storable(self.detail).strip(), MAX_DETAIL),
+            "action": _cut(storable(self.action), MAX_LINK),
+            "url": _cut(storable(self.url), MAX_LINK),
             "at": self.at.astimezone(UTC),
         }
         for name, value in kept.items():
@@ -110,7 +110,8 @@ def fingerprint_of(rule: str, labels: Mapping[str, str]) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Replace what the text of a database has no place for: NUL and halves of surrogate pairs."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
