@@ -182,7 +182,7 @@ def _missing(cursor: Cursor, table: str, wanted: tuple[Wanted, ...]) -> list[Wan
             f"SELECT count(*) FROM pg_attribute WHERE attrelid = {literal(table)}::regclass AND attnum > 0"
         )
         _check_width(table, int(cursor.fetchone()[0]), missing)
-    for one in wanted:
+    for one in sorted(wanted, key=lambda one: one.column):  # in one order: others fill in theirs meanwhile
         if one.definition and one.column in known and not known[one.column].definition:
             cursor.execute(
                 f"UPDATE columns SET definition = {literal(one.definition)} "

@@ -28,7 +28,11 @@ END
 $grants$"""  # noqa: S608 - a fixed name
 _LACKING = f"""
 SELECT count(*) FROM pg_roles AS reader
-WHERE rolname = '{READER}' AND (
+WHERE rolname = '{READER}' AND EXISTS (
+    SELECT FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+        AND pg_get_userbyid(relowner) = current_user
+) AND (
     NOT has_schema_privilege(reader.oid, 'public', 'USAGE')
     OR EXISTS (
         SELECT FROM pg_class

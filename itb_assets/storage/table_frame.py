@@ -140,6 +140,7 @@ class TableFrame(StoredFrame):
     ) -> dict[str, dict[str, str]]:
         """Return which frame's table holds which columns; one that several have is the label or feature."""
         parts = {part: check_part(cursor, self.manifest, self._market, part) for part in (FEATURES, DATA)}
+        check_part(cursor, parts[DATA], self._market, RAW)
         sources = {MATRIX: found.present or ()} | {part: known.columns for part, known in parts.items()}
         held: dict[str, dict[str, str]] = {MATRIX: {TIME: TIME_DTYPE}}
         for name, dtype in dtypes.items():

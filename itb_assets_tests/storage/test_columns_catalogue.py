@@ -206,3 +206,22 @@ def test_many_markets_that_bring_columns_at_once_all_get_them(database_url, data
     for market, frame in frames.items():
         assert_same(database.find(FEATURES, market).read(), frame.assign(late=2.0))
     assert len(database.columns()) == 6 * 4 + 2
+
+
+@on_one_engine("postgres", because="the other one has a single session")
+def test_writers_that_fill_in_definitions_at_once_do_not_wait_for_each_other_in_a_circle(database_url, database):
+    """Each has the same columns in another order; all of them end."""
+    names = [f"f{number:03}" for number in range(300)]
+    write(database, features(names))
+    together = threading.Barrier(4)
+
+    def tell(turn: int) -> None:
+        own = [*names[turn * 75 :], *names[: turn * 75]][:: -1 if turn % 2 else 1]
+        with closing(defined(database_url, **{name: "told" for name in own})) as store:
+            store.query("SELECT 1")
+            together.wait()
+            write(store, features(own, rows=3), Market(f"M{turn}USDT", "5m"))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(tell, range(4))) == [None] * 4
+    assert {one.definition for one in database.columns()} == {"told"}
