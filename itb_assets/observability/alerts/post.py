@@ -44,9 +44,14 @@ class Answer:
 class Poster:
     """Posts below one secret address; keeps no connection, so none can have gone stale."""
 
-    def __init__(self, url: SecretStr, *, setting: str, timeouts_s: tuple[float, float]) -> None:
-        """Check the address; raise ConfigError, which names the setting and not the address."""
-        self._url, self._timeouts_s = url, timeouts_s
+    def __init__(
+        self, url: SecretStr, *, key: SecretStr, setting: str, timeouts_s: tuple[float, float]
+    ) -> None:
+        """Check the address; raise ConfigError, which names the setting and not the address.
+
+        `key` is the part of it that answers may repeat: it is taken out of them.
+        """
+        self._url, self._key, self._timeouts_s = url, key, timeouts_s
         self.host = _host(url)
         if not self.host:
             raise ConfigError([f"{setting} is no address: expected https://host and what follows it"])
@@ -92,7 +97,7 @@ class Poster:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                body = _bounded(response, until)
+                body = _without(_bounded(response, until), self._key)
                 return Answer(response.status_code, body, pause_s(response.headers.get("Retry-After")))
 
 
@@ -109,13 +114,15 @@ def pause_s(value: object) -> float:
     return 0.0 if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_PAUSE_S)
 
 
-def safe_words(words: object, *secrets: SecretStr) -> str:
-    """Return what a service says as one short line without these secrets or any that is registered."""
-    text = " ".join(str(words).split())
-    for secret in secrets:
-        if value := secret.get_secret_value():
-            text = text.replace(value, "***")
-    return redact(text)[:200]
+def safe_words(words: object) -> str:
+    """Return what a service says as one short line without any registered secret."""
+    return redact(" ".join(str(words).split()))[:200]
+
+
+def _without(body: bytes, key: SecretStr) -> bytes:
+    """Take the key out of an answer before anybody keeps a part of it."""
+    value = key.get_secret_value().strip("/").encode()
+    return body.replace(value, b"***") if value else body
 
 
 def _bounded(response: requests.Response, until: float) -> bytes:

@@ -35,8 +35,7 @@ class Slack:
         timeouts_s: tuple[float, float] = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
     ) -> None:
         """Prepare the webhook; raise ConfigError, without the address, for what is no URL."""
-        self._url = url
-        self._poster = Poster(url, setting="the webhook of Slack", timeouts_s=timeouts_s)
+        self._poster = Poster(url, key=_key(url), setting="the webhook of Slack", timeouts_s=timeouts_s)
 
     def __repr__(self) -> str:
         """Name the host alone: the rest of the address is the key."""
@@ -54,7 +53,7 @@ class Slack:
 
     def _refusal(self, answer: Answer, said: str) -> TryLater | Refused:
         own = bool(_WORD.fullmatch(said))
-        words = safe_words(said, self._url) if own else "no answer of Slack"
+        words = safe_words(said) if own else "no answer of Slack"
         why = f"Slack answered {answer.status}: {words}"
         if answer.status == _TOO_MANY:
             return TryLater(answer.retry_after_s, why)
@@ -63,3 +62,8 @@ class Slack:
         return TryLater(
             answer.retry_after_s, why, maybe_sent=answer.status == _OK or answer.status >= _SERVER
         )
+
+
+def _key(url: SecretStr) -> SecretStr:
+    """Return the path of a webhook, which is its key."""
+    return SecretStr(url.get_secret_value().partition("://")[2].partition("/")[2])

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from itb_assets.errors import ConfigError
 from itb_assets.observability.alerts.channels import Moved, Receipt, Refused, TryLater
-from itb_assets.observability.alerts.markup import cut, plain, utf16_length
+from itb_assets.observability.alerts.markup import clean, cut, plain, utf16_length
 from itb_assets.observability.alerts.post import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -57,7 +57,7 @@ class Telegram:
         register_secret(token.get_secret_value().partition(":")[2])
         self._check()
         address = SecretStr(f"{base_url.rstrip('/')}/bot{token.get_secret_value()}")
-        self._poster = Poster(address, setting="the address of Telegram", timeouts_s=timeouts_s)
+        self._poster = Poster(address, key=token, setting="the address of Telegram", timeouts_s=timeouts_s)
 
     def __repr__(self) -> str:
         """Name chat and host, never the token."""
@@ -76,6 +76,7 @@ class Telegram:
         chart after it. A chart that is not taken, and a text whose tags are not, never cost the message:
         it goes out without the one, or as plain text, and the receipt says so.
         """
+        text_html = clean(text_html)
         if chart is None:
             return self._text(text_html)
         if utf16_length(plain(text_html)) > CAPTION_LIMIT:
@@ -142,7 +143,7 @@ class Telegram:
         new_chat = parameters.get("migrate_to_chat_id")
         if isinstance(new_chat, int) and new_chat:
             raise Moved(new_chat)
-        words = safe_words(said.get("description", "no answer of the Bot API"), self._token)
+        words = safe_words(said.get("description", "no answer of the Bot API"))
         why = f"Telegram answered {answer.status}: {words}"
         if answer.status in _WAIT:
             raise TryLater(pause_s(parameters.get("retry_after")) or answer.retry_after_s, why)
@@ -156,7 +157,7 @@ class Telegram:
             problems.append("the token of Telegram is none: expected 123456:ABC..., as @BotFather gives it")
         if not _CHAT.fullmatch(self.chat):
             problems.append(
-                f"the chat of Telegram {safe_words(self.chat, self._token)!r} is none: expected its number, "
+                f"the chat of Telegram {safe_words(self.chat)!r} is none: expected its number, "
                 "below 0 for a group, or @name"
             )
         if problems:

@@ -1,0 +1,150 @@
+"""Messages as they lie in the outbox, for tests of how they read and for the pages that show them.
+
+What is expected of them belongs to the tests.
+"""
+
+# ruff: noqa: RUF001 - the signs are those that people see
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DOCS = "https://docs.example.com/operations"
+RUN = "https://dagster.example.com/runs/6f1c9e52"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A row of the outbox as far as messages need it."""
+
+    message: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "opened"
+    leased_before: bool = False
+    chart: bytes | None = None
+
+
+def training_failed(**other: Any) -> dict[str, Any]:
+    """Return what an event of Dagster leads to."""
+    return {
+        "rule": "training_failed",
+        "level": "error",
+        "labels": {"algo": "gb", "asset": "models", "freq": "5m", "label": "high_20", "symbol": "BTCUSDT"},
+        "title": "models BTCUSDT 5m: training failed",
+        "detail": "DataContractError: 812 rows with a label, expected at least 1000 (terminal)",
+        "action": "alert-training-failed",
+        "url": RUN,
+        "at": "2026-11-22T14:02:10+00:00",
+        "first_at": "2026-11-22T14:02:10+00:00",
+        "occurrences": 1,
+        "incident_id": 17,
+        "why": "new",
+    } | other
+
+
+def daily_loss(language: str = "en", **other: Any) -> dict[str, Any]:
+    """Return what a rule over the database leads to, which speaks the language itself."""
+    words = {
+        "en": (
+            "daily loss above the limit",
+            "6.20 % lost today: −620.00 USDT of 10,000.00, 14 trades ended",
+        ),
+        "pt": (
+            "perda diária acima do limite",
+            "6,20 % perdidos hoje: −620,00 USDT de 10.000,00, 14 trades encerrados",
+        ),
+    }[language]
+    return {
+        "rule": "daily_loss",
+        "level": "critical",
+        "labels": {"currency": "USDT"},
+        "title": words[0],
+        "detail": words[1],
+        "action": "alert-daily-loss",
+        "at": "2026-11-22T16:40:00+00:00",
+        "first_at": "2026-11-22T16:40:00+00:00",
+        "occurrences": 1,
+        "incident_id": 18,
+        "why": "new",
+    } | other
+
+
+def data_stale(symbol: str = "ETHUSDT", **other: Any) -> dict[str, Any]:
+    """Return a warning of a market."""
+    return {
+        "rule": "data_stale",
+        "level": "warning",
+        "labels": {"freq": "5m", "symbol": symbol},
+        "title": "data are late",
+        "detail": "the newest kline closed 23 minutes ago",
+        "action": "alert-data-stale",
+        "at": "2026-11-22T16:41:00+00:00",
+        "first_at": "2026-11-22T16:41:00+00:00",
+        "occurrences": 1,
+        "incident_id": 19,
+        "why": "new",
+    } | other
+
+
+def profit_report(**other: Any) -> dict[str, Any]:
+    """Return a report of many lines."""
+    return {
+        "rule": "daily_pnl",
+        "level": "info",
+        "title": "profit and loss of 2026-11-21",
+        "detail": "BTCUSDT 5m high_20, on paper: +12.40 USDT, 9 of 14 won\n"
+        "ETHUSDT 5m high_20, on paper: −3.10 USDT, 5 of 11 won\nexecuted: no trade ended",
+        "at": "2026-11-22T06:00:00+00:00",
+    } | other
+
+
+def alive(**other: Any) -> dict[str, Any]:
+    """Return the daily word of the dispatcher."""
+    return {
+        "rule": "alive",
+        "level": "info",
+        "at": "2026-11-22T06:00:00+00:00",
+        "sent": 14,
+        "dead": 0,
+        "open": 2,
+    } | other
+
+
+def examples() -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Return the messages that the pages show: name, then kind, message and how it is rendered."""
+    lasting = {"at": "2026-11-22T18:02:10+00:00", "occurrences": 48}
+    trembling = data_stale(why="flapping", occurrences=2, first_at="2026-11-22T16:12:00+00:00")
+    lost = daily_loss("pt", occurrences=6, why="repeat", first_at="2026-11-22T16:10:00+00:00")
+    return {
+        "A training failed": ("opened", training_failed(), {}),
+        "Four hours later it still fails": ("repeated", training_failed(**lasting, why="repeat"), {}),
+        "It is over": ("resolved", training_failed(**lasting, why="over"), {}),
+        "A loss, told again because no answer came": ("opened", daily_loss(), {"possible_repeat": True}),
+        "Data that are late, in time and late again": ("opened", trembling, {}),
+        "The report of the day": ("report", profit_report(), {}),
+        "The daily sign of life": ("alive", alive(), {}),
+        "In Portuguese, a training that failed": ("opened", training_failed(), {"language": "pt"}),
+        "In Portuguese, a loss that goes on": ("repeated", lost, {"language": "pt"}),
+    }
+
+
+def storm() -> list[Waiting]:
+    """Return what an exchange that is away for a while leads to."""
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    late = [Waiting(data_stale(symbol)) for symbol in symbols for _ in range(4)]
+    failed = [
+        Waiting(
+            training_failed(
+                rule="run_failed",
+                labels={"freq": "5m", "job": "update", "symbol": symbol},
+                title=f"run of update {symbol} 5m: failed",
+                detail="ExchangeUnavailable: api.binance.com answered 503 (transient)",
+                at=f"2026-11-22T16:4{minute}:00+00:00",
+            )
+        )
+        for minute in range(3)
+        for symbol in symbols[:2]
+    ]
+    over = [Waiting(data_stale("BNBUSDT"), kind="resolved")]
+    return [*late, *failed, Waiting(daily_loss(), leased_before=True), *over]
