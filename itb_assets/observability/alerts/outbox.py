@@ -26,18 +26,19 @@ _COLUMNS = (
 )
 _WAITS = "sent_at IS NULL AND dead_at IS NULL"
 _CLAIM = f"""
-UPDATE alert_outbox SET
-    lease_until = CAST(:lease_until AS timestamptz),
-    leased_before = leased_before OR lease_until IS NOT NULL,
-    attempts = attempts + 1
-WHERE id IN (
-    SELECT id FROM alert_outbox
+WITH due AS MATERIALIZED (
+    SELECT id AS due_id FROM alert_outbox
     WHERE {_WAITS} AND next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
         AND (CAST(:channel AS text) IS NULL OR channel = :channel)
     ORDER BY level DESC, id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
+UPDATE alert_outbox SET
+    lease_until = CAST(:lease_until AS timestamptz),
+    leased_before = leased_before OR lease_until IS NOT NULL,
+    attempts = attempts + 1
+FROM due WHERE id = due_id
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 _ENQUEUE = """
