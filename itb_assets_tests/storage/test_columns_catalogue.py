@@ -209,7 +209,7 @@ def test_many_markets_that_bring_columns_at_once_all_get_them(database_url, data
 
 
 @on_one_engine("postgres", because="the other one has a single session")
-def test_writers_that_fill_in_definitions_at_once_do_not_wait_for_each_other_in_a_circle(database_url, database):
+def test_writers_that_fill_in_definitions_at_once_all_end(database_url, database):
     """Each has the same columns in another order; all of them end."""
     names = [f"f{number:03}" for number in range(300)]
     write(database, features(names))
@@ -217,7 +217,7 @@ def test_writers_that_fill_in_definitions_at_once_do_not_wait_for_each_other_in_
 
     def tell(turn: int) -> None:
         own = [*names[turn * 75 :], *names[: turn * 75]][:: -1 if turn % 2 else 1]
-        with closing(defined(database_url, **{name: "told" for name in own})) as store:
+        with closing(defined(database_url, **dict.fromkeys(own, "told"))) as store:
             store.query("SELECT 1")
             together.wait()
             write(store, features(own, rows=3), Market(f"M{turn}USDT", "5m"))
