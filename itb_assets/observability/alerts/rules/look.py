@@ -1,0 +1,127 @@
+"""One look at the rules: the connection, the configuration, the time, and what was wrong before.
+
+What each rule reads belongs to the modules beside this one; when a rule is due to `evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from itb_assets.domain.alerts import Level
+from itb_assets.domain.alerts.evaluation import Evaluation, State
+from itb_assets.domain.alerts.occurrence import fingerprint_of
+from itb_assets.domain.markets import FREQ_MS, Market
+from itb_assets.errors import InvalidMarket
+from itb_assets.observability.alerts.config import AlertConfig
+from itb_assets.observability.alerts.config_rules import Measure, ReportRule
+from itb_assets.observability.alerts.rules.words import said
+
+_MARKETS = "SELECT symbol, freq FROM manifests WHERE asset = 'raw/klines' ORDER BY symbol, freq"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a rule is given. `open` are the fingerprints of what was wrong at the look before.
+
+    `followed` narrows rules over markets to those that a deployment follows; None: every stored one.
+    """
+
+    connection: sa.Connection
+    config: AlertConfig
+    now: datetime
+    open: Collection[str] = field(default_factory=frozenset)
+    followed: Collection[Market] | None = None
+
+    def rows(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - of any column
+        """Return the rows of one statement, which only reads."""
+        return [*self.connection.execute(sa.text(statement), values).mappings()]
+
+    def say(self, key: str, **figures: object) -> str:
+        """Return a line in the language of the messages."""
+        return said(self.config.language, key, figures)
+
+    def markets(self) -> Iterator[Market]:
+        """Yield every market that has klines in the database and is followed."""
+        for row in self.rows(_MARKETS):
+            if row["freq"] in FREQ_MS:
+                market = _market(row["symbol"], row["freq"])
+                if market is not None and (self.followed is None or market in self.followed):
+                    yield market
+
+    def found(
+        self,
+        rule: str,
+        state: State,
+        *,
+        labels: Mapping[str, str] | None = None,
+        value: float | None = None,
+        threshold: float | None = None,
+        level: Level | None = None,
+        detail: str = "",
+        chart: bytes | None = None,
+    ) -> Evaluation:
+        """Return an evaluation with the level and the title of its rule."""
+        labels, settings = labels or {}, self.config.rule(rule)
+        return Evaluation(
+            rule=rule,
+            level=settings.level if level is None else level,
+            state=state,
+            labels=labels,
+            value=value,
+            threshold=threshold,
+            title="" if isinstance(settings, ReportRule) else self.title(rule, labels),
+            detail=detail,
+            chart=chart,
+        )
+
+    def lacks(self, rule: str, key: str, **figures: object) -> Evaluation:
+        """Return the evaluation of a rule that nothing feeds, saying what would."""
+        return self.found(rule, "no_data", detail=self.say(key, **figures))
+
+    def measured(
+        self,
+        rule: str,
+        value: float,
+        *,
+        labels: Mapping[str, str] | None = None,
+        compared: float | None = None,
+        detail: str = "",
+    ) -> Evaluation:
+        """Return the evaluation of a value, which stays wrong until it has come back far enough.
+
+        `compared` is what is held against the threshold where that is not the value shown.
+        """
+        settings = self.config.rule(rule)
+        assert isinstance(settings, Measure)  # noqa: S101 - the configuration's own type
+        was_open = fingerprint_of(rule, labels or {}) in self.open
+        fires = settings.bound.fires(value if compared is None else compared, firing=was_open)
+        return self.found(
+            rule,
+            "firing" if fires else "ok",
+            labels=labels,
+            value=value,
+            threshold=settings.threshold,
+            detail=detail,
+        )
+
+    def title(self, rule: str, labels: Mapping[str, str]) -> str:
+        """Name what is wrong, and of what: labels are its identity, so they are all shown."""
+        of = " ".join(_in_order(labels))
+        return f"{of}: {self.say(f'title {rule}')}" if of else self.say(f"title {rule}")
+
+
+def _in_order(labels: Mapping[str, str]) -> Iterable[str]:
+    first = [name for name in ("account", "symbol", "freq", "variant") if name in labels]
+    return (labels[name] for name in [*first, *(name for name in labels if name not in first)])
+
+
+def _market(symbol: str, freq: str) -> Market | None:
+    try:
+        return Market(symbol, freq)
+    except InvalidMarket:
+        return None

@@ -1,0 +1,104 @@
+"""The small chart that an alert of drift or of a loss carries: how it came to be, over the days before.
+
+How it is drawn belongs to `charts`. Nothing is drawn while nothing is news, and an alert goes out without one
+when drawing fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from itb_assets.domain.alerts import Occurrence
+from itb_assets.domain.executed.fills import split_symbol
+from itb_assets.observability.alerts.charts import measure_chart, pnl_chart
+from itb_assets.observability.alerts.rules.look import Look
+
+DAYS = 30
+LOOKS = 60
+_MEASURES: Mapping[str, str] = {"model_drift": "win_rate", "feature_drift": "drifted_features"}
+_LOSSES = ("daily_loss", "daily_loss_paper")
+
+_LOOKS = """
+SELECT time, value, threshold FROM model_drift
+WHERE symbol = :symbol AND freq = :freq AND model_name = :variant AND metric = :metric AND time >= :since
+ORDER BY time DESC LIMIT :most
+"""
+_PNL = """
+SELECT source, account, symbol, freq,
+    date_bin('1 day', exit_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS day,
+    sum(pnl)::double precision AS pnl
+FROM trades
+WHERE time >= :entered AND time <= :until AND status = 'CLOSED' AND exit_time >= :since AND exit_time < :until
+    AND (source = 'paper') = :paper AND (source <> 'paper' OR sample = 'live')
+GROUP BY 1, 2, 3, 4, 5 ORDER BY day
+"""
+
+
+def picture(look: Look, told: Occurrence) -> bytes | None:
+    """Return a chart for what is told as wrong; None where it has none, or cannot be drawn."""
+    if told.resolves:
+        return None
+    try:
+        if told.rule in _MEASURES:
+            return _measure(look, told)
+        if told.rule in _LOSSES:
+            return pnl_picture(look, until=look.now, paper=told.rule != _LOSSES[0], labels=told.labels)
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+        return None
+    return None
+
+
+def pnl_picture(look: Look, *, until: datetime, paper: bool, labels: Mapping[str, str]) -> bytes | None:
+    """Return profit and loss by day of the trades that labels name, of one currency; None without any."""
+    since = until - timedelta(days=DAYS)
+    rows = look.rows(_PNL, entered=since - timedelta(days=90), since=since, until=until, paper=paper)
+    wanted = [row for row in rows if _is_of(row, labels)]
+    if not wanted:
+        return None
+    currency = labels.get("currency") or _currency(wanted[-1])
+    days: dict[date, float] = {}
+    for row in wanted:
+        if _currency(row) == currency:
+            day = row["day"].astimezone(UTC).date()
+            days[day] = days.get(day, 0.0) + row["pnl"]
+    what = " ".join(labels.values()) or look.say("paper" if paper else "executed")
+    return pnl_chart(
+        list(days), list(days.values()), title=what, currency=currency, language=look.config.language
+    )
+
+
+def _measure(look: Look, told: Occurrence) -> bytes:
+    labels, metric = told.labels, _MEASURES[told.rule]
+    rows = look.rows(
+        _LOOKS,
+        **{name: labels[name] for name in ("symbol", "freq", "variant")},
+        metric=metric,
+        since=look.now - timedelta(days=2 * LOOKS),
+        most=LOOKS,
+    )[::-1]
+    limit = next((row["threshold"] for row in reversed(rows) if row["threshold"] is not None), None)
+    return measure_chart(
+        [row["time"] for row in rows],
+        [row["value"] for row in rows],
+        limit=limit,
+        title=f"{' '.join(labels[name] for name in ('symbol', 'freq', 'variant'))}: {metric}",
+        language=look.config.language,
+    )
+
+
+def _is_of(row: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    found = {
+        "account": f"{row['source']} {row['account']}",
+        "currency": _currency(row),
+        "symbol": row["symbol"],
+        "freq": row["freq"],
+        "variant": row["account"],
+    }
+    return all(found.get(name) == value for name, value in labels.items())
+
+
+def _currency(row: Mapping[str, Any]) -> str:
+    pair = split_symbol(row["symbol"])
+    return pair[1] if pair else "?"

@@ -1,0 +1,100 @@
+"""Win rates that are too low: of the pooled trades of a window, beyond chance, and of whole days one by one.
+
+The statistics belong to `domain.alerts.win_rates`. Executed trades are taken by account, live paper trades by
+market and variant; back-tested ones are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from itb_assets.domain.alerts.evaluation import Evaluation, State
+from itb_assets.domain.alerts.win_rates import Won, highest_likely_rate, low_days
+from itb_assets.observability.alerts.config_values import length_text
+from itb_assets.observability.alerts.rules.look import Look
+from itb_assets.observability.alerts.rules.losses import day_of
+
+POOLED, BY_DAY = "win_rate_low", "win_rate_low_days"
+LONGEST_HELD = timedelta(days=90)
+"""Trades that were entered longer ago are not seen: what bounds every look by an index."""
+
+_TRADES = """
+SELECT source, account, CASE source WHEN 'paper' THEN symbol ELSE '' END AS symbol, freq,
+    date_bin('1 day', exit_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS day,
+    count(*) FILTER (WHERE exit_time >= :since AND exit_time < :until) AS trades,
+    count(*) FILTER (WHERE exit_time >= :since AND exit_time < :until AND pnl > 0) AS wins
+FROM trades
+WHERE time >= :entered AND time <= :until AND status = 'CLOSED' AND pnl IS NOT NULL
+    AND (source <> 'paper' OR sample = 'live')
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+"""
+
+
+def pooled_win_rate(look: Look) -> Iterator[Evaluation]:
+    """Yield one evaluation a group of trades, of all that ended within the window."""
+    settings = look.config.rules.win_rate_low
+    window = length_text(settings.window)
+    groups = _groups(look, look.now - settings.window, look.now)
+    if not groups:
+        yield look.lacks(POOLED, "no trades")
+    for labels, days in groups:
+        won = Won(sum(day.wins for day in days.values()), sum(day.trades for day in days.values()))
+        if won.trades < settings.min_sample:
+            detail = look.say(
+                "win rate thin", wins=won.wins, trades=won.trades, window=window, needed=settings.min_sample
+            )
+            yield look.found(POOLED, "insufficient", labels=labels, detail=detail)
+            continue
+        upper = highest_likely_rate(won, settings.confidence)
+        detail = look.say(
+            "win rate",
+            rate=won.rate,
+            trades=won.trades,
+            window=window,
+            upper=upper,
+            confidence=settings.confidence,
+            threshold=settings.threshold,
+        )
+        yield look.measured(POOLED, won.rate, compared=upper, labels=labels, detail=detail)
+
+
+def win_rate_by_day(look: Look) -> Iterator[Evaluation]:
+    """Yield one evaluation a group of trades, of its whole days before today."""
+    settings = look.config.rules.win_rate_low_days
+    today = day_of(look.now)
+    wanted = [today - timedelta(days=back) for back in range(settings.days, 0, -1)]
+    groups = _groups(look, wanted[0], today)
+    if not groups:
+        yield look.lacks(BY_DAY, "no trades")
+    for labels, found in groups:
+        days = [found.get(day, Won(0, 0)) for day in wanted]
+        low = low_days(days, below=settings.threshold, min_trades=settings.min_sample)
+        if low is None:
+            counts = ", ".join(str(day.trades) for day in days)
+            detail = look.say("win days thin", days=settings.days, needed=settings.min_sample, counts=counts)
+            yield look.found(BY_DAY, "insufficient", labels=labels, detail=detail)
+            continue
+        rates = ", ".join(f"{day.rate:.0%}" for day in days)
+        detail = look.say("win days", threshold=settings.threshold, low=low, rates=rates, days=settings.days)
+        state: State = "firing" if low >= settings.days else "ok"
+        yield look.found(
+            BY_DAY, state, labels=labels, value=float(low), threshold=float(settings.days), detail=detail
+        )
+
+
+def _groups(look: Look, since: datetime, until: datetime) -> list[tuple[dict[str, str], dict[datetime, Won]]]:
+    rows = look.rows(_TRADES, entered=look.now - LONGEST_HELD, since=since, until=until)
+    groups: dict[tuple[str, ...], tuple[dict[str, str], dict[datetime, Won]]] = {}
+    for row in rows:
+        labels = _labels(row)
+        _, days = groups.setdefault(tuple(labels.values()), (labels, {}))
+        days[row["day"]] = Won(row["wins"], row["trades"])
+    return list(groups.values())
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, str]:
+    if row["source"] == "paper":
+        return {"symbol": row["symbol"], "freq": row["freq"], "variant": row["account"]}
+    return {"account": f"{row['source']} {row['account']}"}

@@ -1,0 +1,206 @@
+"""What rules say, in English and Portuguese: titles, what was found, what is lacking and who would bring it.
+
+How a message is laid out belongs to `messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_ENGLISH = {
+    "title daily_loss": "daily loss above the limit",
+    "title daily_loss_paper": "daily loss on paper above the limit",
+    "title trading_halted": "trading halted",
+    "title cloud_cost_over_budget": "cloud cost above the budget",
+    "title cloud_cost_near_budget": "cloud cost near the budget",
+    "title api_authentication_failed": "API refuses the credentials",
+    "title dagster_silent": "nobody reads Dagster's events",
+    "title orderbook_stopped": "order-book collection stopped",
+    "title win_rate_low": "win rate too low, beyond chance",
+    "title win_rate_low_days": "win rate too low for days",
+    "title rule_broken": "a rule cannot be computed",
+    "title api_latency": "API answers slowly",
+    "title model_drift": "model drift",
+    "title feature_drift": "feature drift",
+    "title unusual_volume": "unusual volume",
+    "title unusual_volatility": "unusual volatility",
+    "title data_stale": "data are late",
+    "title gap_found": "klines are missing",
+    "title alert_delivery_lagging": "alerts are not delivered",
+    "title log_delivery_lagging": "log lines are not delivered",
+    "title daily_pnl": "profit and loss of {day}",
+    "title model_summary": "models on {day}",
+    "title cost_summary": "cloud cost up to {day}",
+    "gone": "not watched any more: it has no data in the window of the rule, or is no longer expected",
+    "loss": "{loss:.2f} % lost today: {pnl:+,.2f} {currency} of {capital:,.2f}, {trades} trades ended, "
+    "open positions not valued",
+    "loss paper": "{loss:.2f} % lost today: {pnl:+,.2f} of {capital:,.2f}, {trades} trades on paper ended",
+    "loss thin": "{trades} trades ended today, needs {needed}",
+    "loss old": "the newest known trade is of {newest}: import newer ones, or no loss cannot be told from "
+    "no news",
+    "loss capital": "no capital to measure against: set [capital.executed] {currency} in the alerts' file",
+    "loss currency": "no known quote currency: a loss cannot be held against a capital",
+    "no executed": "no executed trade in the last {window}: `itb trades import` adds them",
+    "no paper": "no live paper trade in the last {window}: `itb run` makes them once a model is in use",
+    "win rate": "won {rate:.1%} of {trades} trades in {window}; at most {upper:.1%} is likely at "
+    "{confidence:.0%} confidence, limit {threshold:.0%}",
+    "win rate thin": "won {wins} of {trades} trades in {window}, needs {needed} trades",
+    "win days": "won less than {threshold:.0%} on {low} whole days in a row ({rates}), limit {days}",
+    "win days thin": "a day among the last {days} has fewer than {needed} trades ({counts})",
+    "no trades": "no trade that ended in the last 90 days: `itb run` makes paper trades, `itb trades "
+    "import` adds executed ones",
+    "beat age": "last heartbeat {age:.0f} s ago",
+    "beat halted": "{reason} (heartbeat {age:.0f} s ago)",
+    "beat missing": "expected, but it never wrote a heartbeat",
+    "no trading": "nothing trades here: a trading process writes the heartbeat `trading` or "
+    "`trading:ACCOUNT`, with `halted` in its detail while it stands still",
+    "no dagster": "no daemon runs here: its sensor writes the heartbeat `dagster_events` at every look",
+    "no orderbook": "no collector runs here: one writes the heartbeat `orderbook:SYMBOL` with every batch "
+    "it stores",
+    "no api": "no API is watched here: whoever calls one writes the heartbeat `api:NAME` with "
+    "`latency_p95_s`, `calls` and `auth_error`",
+    "api refused": "{reason} (at {at})",
+    "api fine": "the last call was let in ({age:.0f} s ago)",
+    "latency": "95 of 100 answers took up to {value:.2f} s ({calls} calls)",
+    "latency old": "last measured {age:.0f} s ago, needs one of the last {window}",
+    "latency thin": "{calls} calls, needs {needed}",
+    "beat wrong": "the heartbeat {name} lacks {lacks}: found {found}",
+    "no log": "nothing delivers logs here: whoever does writes the heartbeat `log_delivery` with `oldest_s`",
+    "log lag": "the oldest undelivered line is {value:.0f} s old",
+    "log silent": "the heartbeat of log delivery is {age:.0f} s old",
+    "cost": "{billed:,.2f} {currency} billed in {month} of {budget:,.2f}; {forecast}",
+    "cost forecast": "{amount:,.2f} by its end at this pace",
+    "cost early": "too early for a forecast",
+    "cost old": "the newest bill is of {until}, needs one of the last {max_age}",
+    "cost budget": "no budget: set [budget] {currency} in the alerts' file",
+    "no cost": "no bill is read here: whoever reads them writes the heartbeat `cloud_cost` or "
+    "`cloud_cost:PROVIDER` with `month`, `currency`, `billed` and `billed_until`",
+    "drift none": "no look for drift in the last {window}: `itb run` takes them once a model is in use",
+    "drift old": "the newest look is of {at}, needs one of the last {max_age}",
+    "drift fine": "{judged} measures judged at {at}, none alarms",
+    "drift thin": "none of {measures} measures could be judged at {at}: {why}",
+    "unusual": "{factor:.2g} times the usual for this time of day ({z:+.1f} robust deviations, {days} days)",
+    "unusual thin": "{days} whole earlier windows, needs {needed}",
+    "unusual gap": "the newest window has {klines} of {needed} klines",
+    "no klines": "no klines in the database: `itb run` brings them, unless the storage phase is files",
+    "stale": "the newest kline closed {minutes:.0f} minutes ago",
+    "stale never": "no kline is stored",
+    "gap": "{missing} of {expected} klines missing in the last {window}, the first at {first}",
+    "gap none": "{expected} klines in the last {window}, none missing",
+    "gap thin": "{klines} klines in the last {window}, needs {needed}",
+    "outbox": "{rows} not sent, the oldest {age:.0f} s old; {dead} given up in the last day",
+    "report pnl": "{who}: {pnl:+,.2f} {currency}, {wins} of {trades} won",
+    "report quiet": "no trade ended",
+    "report model": "{who}: {verdict}, live win rate {rate} of {n} trades",
+    "report cost": "{billed:,.2f} {currency} in {month}{budget}; {forecast}",
+    "report budget": " of {amount:,.2f}",
+    "report done": "told on {day}",
+    "report waits": "due at {at} UTC",
+    "executed": "executed",
+    "paper": "on paper",
+}
+_PORTUGUESE = {
+    "title daily_loss": "perda diária acima do limite",
+    "title daily_loss_paper": "perda diária simulada acima do limite",
+    "title trading_halted": "trading parado",
+    "title cloud_cost_over_budget": "custo de nuvem acima do orçamento",
+    "title cloud_cost_near_budget": "custo de nuvem perto do orçamento",
+    "title api_authentication_failed": "a API recusa as credenciais",
+    "title dagster_silent": "ninguém lê os eventos do Dagster",
+    "title orderbook_stopped": "coleta do livro de ofertas parou",
+    "title win_rate_low": "taxa de acerto baixa demais, além do acaso",
+    "title win_rate_low_days": "taxa de acerto baixa há dias",
+    "title rule_broken": "uma regra não pode ser calculada",
+    "title api_latency": "a API responde devagar",
+    "title model_drift": "drift de modelo",
+    "title feature_drift": "drift de features",
+    "title unusual_volume": "volume incomum",
+    "title unusual_volatility": "volatilidade incomum",
+    "title data_stale": "dados atrasados",
+    "title gap_found": "faltam candles",
+    "title alert_delivery_lagging": "alertas não são entregues",
+    "title log_delivery_lagging": "linhas de log não são entregues",
+    "title daily_pnl": "resultado de {day}",
+    "title model_summary": "modelos em {day}",
+    "title cost_summary": "custo de nuvem até {day}",
+    "gone": "não é mais observado: sem dados na janela da regra, ou já não é esperado",
+    "loss": "{loss:.2f} % perdidos hoje: {pnl:+,.2f} {currency} de {capital:,.2f}, {trades} trades "
+    "encerrados, posições abertas não avaliadas",
+    "loss paper": "{loss:.2f} % perdidos hoje: {pnl:+,.2f} de {capital:,.2f}, {trades} trades simulados "
+    "encerrados",
+    "loss thin": "{trades} trades encerrados hoje, precisa de {needed}",
+    "loss old": "o trade mais novo conhecido é de {newest}: importe outros, ou nenhuma perda não se "
+    "distingue de nenhuma notícia",
+    "loss capital": "sem capital de referência: defina [capital.executed] {currency} no arquivo de alertas",
+    "loss currency": "moeda de cotação desconhecida: a perda não se compara a um capital",
+    "no executed": "nenhum trade executado nos últimos {window}: `itb trades import` os traz",
+    "no paper": "nenhum trade simulado ao vivo nos últimos {window}: `itb run` os faz quando há modelo em "
+    "uso",
+    "win rate": "acertou {rate:.1%} de {trades} trades em {window}; no máximo {upper:.1%} é provável com "
+    "{confidence:.0%} de confiança, limite {threshold:.0%}",
+    "win rate thin": "acertou {wins} de {trades} trades em {window}, precisa de {needed}",
+    "win days": "acertou menos de {threshold:.0%} em {low} dias inteiros seguidos ({rates}), limite {days}",
+    "win days thin": "um dos últimos {days} dias tem menos de {needed} trades ({counts})",
+    "no trades": "nenhum trade encerrado nos últimos 90 dias: `itb run` faz os simulados, `itb trades "
+    "import` traz os executados",
+    "beat age": "último sinal de vida há {age:.0f} s",
+    "beat halted": "{reason} (sinal de vida há {age:.0f} s)",
+    "beat missing": "esperado, mas nunca deu sinal de vida",
+    "no trading": "nada opera aqui: um processo de trading escreve o heartbeat `trading` ou "
+    "`trading:ACCOUNT`, com `halted` no detalhe enquanto está parado",
+    "no dagster": "nenhum daemon aqui: o sensor dele escreve o heartbeat `dagster_events` a cada leitura",
+    "no orderbook": "nenhum coletor aqui: ele escreve o heartbeat `orderbook:SYMBOL` a cada lote que grava",
+    "no api": "nenhuma API é observada aqui: quem a chama escreve o heartbeat `api:NAME` com "
+    "`latency_p95_s`, `calls` e `auth_error`",
+    "api refused": "{reason} (em {at})",
+    "api fine": "a última chamada foi aceita (há {age:.0f} s)",
+    "latency": "95 de 100 respostas levaram até {value:.2f} s ({calls} chamadas)",
+    "latency old": "medida há {age:.0f} s, precisa de uma dos últimos {window}",
+    "latency thin": "{calls} chamadas, precisa de {needed}",
+    "beat wrong": "o heartbeat {name} não traz {lacks}: encontrado {found}",
+    "no log": "nada entrega logs aqui: quem o faz escreve o heartbeat `log_delivery` com `oldest_s`",
+    "log lag": "a linha não entregue mais antiga tem {value:.0f} s",
+    "log silent": "o sinal de vida da entrega de logs tem {age:.0f} s",
+    "cost": "{billed:,.2f} {currency} faturados em {month} de {budget:,.2f}; {forecast}",
+    "cost forecast": "{amount:,.2f} até o fim neste ritmo",
+    "cost early": "cedo para uma previsão",
+    "cost old": "a fatura mais nova é de {until}, precisa de uma dos últimos {max_age}",
+    "cost budget": "sem orçamento: defina [budget] {currency} no arquivo de alertas",
+    "no cost": "nenhuma fatura é lida aqui: quem as lê escreve o heartbeat `cloud_cost` ou "
+    "`cloud_cost:PROVIDER` com `month`, `currency`, `billed` e `billed_until`",
+    "drift none": "nenhuma verificação de drift nos últimos {window}: `itb run` as faz quando há modelo em "
+    "uso",
+    "drift old": "a verificação mais nova é de {at}, precisa de uma dos últimos {max_age}",
+    "drift fine": "{judged} medidas julgadas em {at}, nenhuma alarma",
+    "drift thin": "nenhuma de {measures} medidas pôde ser julgada em {at}: {why}",
+    "unusual": "{factor:.2g} vezes o usual para este horário ({z:+.1f} desvios robustos, {days} dias)",
+    "unusual thin": "{days} janelas anteriores inteiras, precisa de {needed}",
+    "unusual gap": "a janela mais nova tem {klines} de {needed} candles",
+    "no klines": "nenhum candle no banco: `itb run` os traz, a não ser que a fase de armazenamento seja "
+    "files",
+    "stale": "o candle mais novo fechou há {minutes:.0f} minutos",
+    "stale never": "nenhum candle gravado",
+    "gap": "faltam {missing} de {expected} candles nos últimos {window}, o primeiro em {first}",
+    "gap none": "{expected} candles nos últimos {window}, nenhum falta",
+    "gap thin": "{klines} candles nos últimos {window}, precisa de {needed}",
+    "outbox": "{rows} não enviados, o mais antigo há {age:.0f} s; {dead} desistidos no último dia",
+    "report pnl": "{who}: {pnl:+,.2f} {currency}, {wins} de {trades} com lucro",
+    "report quiet": "nenhum trade encerrado",
+    "report model": "{who}: {verdict}, taxa de acerto ao vivo {rate} de {n} trades",
+    "report cost": "{billed:,.2f} {currency} em {month}{budget}; {forecast}",
+    "report budget": " de {amount:,.2f}",
+    "report done": "dito em {day}",
+    "report waits": "previsto para {at} UTC",
+    "executed": "executado",
+    "paper": "simulado",
+}
+CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": _ENGLISH, "pt": _PORTUGUESE}
+
+
+def said(language: str, key: str, figures: Mapping[str, object]) -> str:
+    """Return a line of a catalogue with its figures.
+
+    >>> said("pt", "latency thin", {"calls": 3, "needed": 20})
+    '3 chamadas, precisa de 20'
+    """
+    return CATALOGUES[language][key].format(**figures)
