@@ -53,6 +53,12 @@ def test_replayed_from_what_was_sent_it_is_where_it_was(waits):
     assert again.tokens == pytest.approx(pace.seen(now).tokens, abs=1e-6)
 
 
+def test_what_nobody_counted_is_given_back_and_never_more_than_there_was():
+    full = Pace.full(LIMITS, NOON)
+    assert full.taken(NOON).given_back(NOON) == full
+    assert full.given_back(NOON).tokens == LIMITS.burst
+
+
 def test_the_rows_of_one_digest_are_one_message():
     assert Pace.replayed(LIMITS, [NOON] * 40, NOON).tokens == pytest.approx(6)
 

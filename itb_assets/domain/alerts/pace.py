@@ -65,6 +65,11 @@ class Pace:
         seen = self.seen(now)
         return replace(seen, tokens=seen.tokens - 1)
 
+    def given_back(self, now: datetime) -> Pace:
+        """Return the pace after a message that never reached anybody who counts."""
+        seen = self.seen(now)
+        return replace(seen, tokens=min(self.limits.burst, seen.tokens + 1))
+
     def wait_s(self, now: datetime, tokens: float = 1.0) -> float:
         """Return how many seconds from now there are so many tokens; 0 when there are."""
         return max(0.0, tokens - self.seen(now).tokens) * 60 / self.limits.per_minute

@@ -1,0 +1,77 @@
+"""What the dispatcher says: the words of rows of the outbox, whatever those hold, and its own two messages.
+
+How a message reads belongs to `messages` and `digest`; nothing is sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from itb_assets.domain.alerts.occurrence import Level
+from itb_assets.observability.alerts.catalogue import LANGUAGES, Language
+from itb_assets.observability.alerts.digest import digest
+from itb_assets.observability.alerts.markup import cut, escape
+from itb_assets.observability.alerts.messages import render
+from itb_assets.observability.alerts.outbox import OutboxRow
+from itb_assets.observability.logs import get_logger
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "alive": ("Alerts are alive", "Os alertas estão ativos"),
+    "figures": (
+        "Open incidents: {open}\nSent in 24 h: {sent}\nRefused in 24 h: {dead}\nWaiting: {waiting}",
+        "Incidentes abertos: {open}\nEnviados em 24 h: {sent}\nRecusados em 24 h: {dead}\nNa fila: {waiting}",
+    ),
+    "refuses": ("{channel} refuses messages", "{channel} recusa mensagens"),
+    "instead": ("They come here instead.", "Elas chegam por aqui."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """In which language, and where the page lies that says what to do."""
+
+    language: Language = "en"
+    docs_url: str = ""
+
+    def text(self, rows: Sequence[OutboxRow], *, with_chart: bool = False) -> str:
+        """Return the HTML for one row or a digest of several; a message that cannot be shown is named."""
+        try:
+            if len(rows) == 1:
+                row = rows[0]
+                return render(
+                    row.kind,
+                    row.message,
+                    self.language,
+                    docs_url=self.docs_url,
+                    possible_repeat=row.leased_before,
+                    with_chart=with_chart,
+                )
+            return digest(rows, self.language, docs_url=self.docs_url)
+        except Exception as error:  # noqa: BLE001 - an alert that reads badly is better than none
+            get_logger(outbox=[row.id for row in rows]).error(f"no words for it: {type(error).__name__}")
+            return "\n".join(_bare(row) for row in rows[:30])
+
+    def alive(self, now: datetime, **figures: object) -> dict[str, Any]:
+        """Return the daily message; figures: open, sent, dead, waiting."""
+        said = {"title": self._word("alive"), "detail": self._word("figures", **figures)}
+        return {"level": Level.INFO.label, "at": now.isoformat(), **said}
+
+    def refusal(self, channel: str, why: str, now: datetime) -> dict[str, Any]:
+        """Return what another channel is told of one that refuses."""
+        said = {
+            "title": self._word("refuses", channel=channel),
+            "detail": f"{why}\n{self._word('instead')}",
+            "action": "alert-channel-refused",
+        }
+        return {"level": Level.CRITICAL.label, "at": now.isoformat(), **said}
+
+    def _word(self, name: str, **values: object) -> str:
+        return _WORDS[name][LANGUAGES.index(self.language)].format(**values)
+
+
+def _bare(row: OutboxRow) -> str:
+    again = " [possible repeat]" if row.leased_before else ""
+    return escape(cut(f"{row.level.label} {row.message.get('title', '')}{again}", 120))
