@@ -10,11 +10,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from alert_making import Room
 from pipeline_making import Pipeline, open_pipeline
 from retention_making import empty
 
 from itb_assets.orchestration.kept_connections import kept_connections
 from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.migrations import migrate
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +84,27 @@ def kept_instance(opened_instance, dagster_engine) -> dg.DagsterInstance:
     """Return the instance without a record."""
     empty(dagster_engine)
     return opened_instance
+
+
+@pytest.fixture(scope="session")
+def alerts_url(postgres) -> str:
+    """Return the URL of a database whose tables are there."""
+    postgres.ensure_database("alerts")
+    url = str(postgres.url("alerts"))
+    engine = sa.create_engine(url)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def room(kept_instance, dagster_engine, alerts_url) -> Iterator[Room]:
+    """Return an instance without a record, and a reader of its events on a database without an alert."""
+    engine = sa.create_engine(alerts_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("TRUNCATE alert_incidents, alert_events, alert_outbox, alert_cursors, heartbeats")
+        )
+    made = Room(kept_instance, dagster_engine, alerts_url)
+    yield made
+    made.close()

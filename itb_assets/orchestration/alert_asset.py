@@ -1,0 +1,117 @@
+"""What is wrong, shown in Dagster's UI: one asset without data, whose check fails while an incident is open.
+
+It is written when the open incidents change and by no run, so that it costs a run nothing. What is wrong is
+decided in `observability.alerts`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from itb_assets.domain.alerts import Incident, Level
+from itb_assets.observability.alerts import state, store
+from itb_assets.orchestration.alert_writer import AlertWriter, writer_of
+from itb_assets.orchestration.assets.base import OWNERS
+from itb_assets.orchestration.failures import as_failures
+from itb_assets.orchestration.metadata import table
+from itb_assets.orchestration.platform import Platform
+
+INCIDENTS = dg.AssetKey(["alerts", "incidents"])
+CHECK = "none_open"
+SHOWN = "dagster_ui"
+MOST_SHOWN = 50
+
+
+def incidents_asset() -> dg.AssetSpec:
+    """Return the asset on whose page the open incidents are listed."""
+    return dg.AssetSpec(
+        INCIDENTS,
+        group_name="alerts",
+        owners=OWNERS,
+        kinds={"postgres"},
+        description="What is wrong now: its check fails while an incident is open, and lists them.",
+    )
+
+
+def incidents_check() -> dg.AssetChecksDefinition:
+    """Return the check that the sensor fills in by itself; it may be run by hand, too."""
+
+    def check(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
+        with as_failures(retry=False):
+            return _result(_open_incidents(platform))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.asset_check(
+            asset=INCIDENTS,
+            name=CHECK,
+            description="No incident is open: each is listed until it is over, acknowledged or not.",
+        )(check)
+
+
+def show_incidents(instance: dg.DagsterInstance, writer: AlertWriter, now: datetime) -> bool:
+    """Write the open incidents to the asset's page if they are others than the last time; say whether."""
+    with writer.writing(SHOWN, now) as writing:
+        if writing is None:
+            return False
+        found = store.incidents(writing.connection, open_only=True, limit=MOST_SHOWN)
+        digest = _digest(found)
+        if state.read_cursor(writing.connection, SHOWN) == digest:
+            return False
+        instance.report_runless_asset_event(_evaluation(_result(found)))
+        state.move_cursor(writing.connection, SHOWN, digest, now)
+    return True
+
+
+def _open_incidents(platform: Platform) -> list[Incident]:
+    writer = writer_of(platform)
+    if writer is None:
+        return []
+    with closing(writer), writer.reading() as connection:
+        return store.incidents(connection, open_only=True, limit=MOST_SHOWN)
+
+
+def _result(incidents: Sequence[Incident]) -> dg.AssetCheckResult:
+    worst = max((each.level for each in incidents), default=Level.INFO)
+    bad = [each for each in incidents if each.level >= Level.WARNING]
+    return dg.AssetCheckResult(
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.ERROR if worst >= Level.ERROR else dg.AssetCheckSeverity.WARN,
+        description=f"{len(bad)} incidents are open" if bad else "nothing is wrong",
+        metadata={"open": len(bad), "incidents": table([_row(each) for each in incidents])},
+    )
+
+
+def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=INCIDENTS,
+        check_name=CHECK,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
+    )
+
+
+def _row(incident: Incident) -> dict[str, Any]:
+    title = incident.title.replace("|", "/")
+    return {
+        "id": incident.id,
+        "level": incident.level.label,
+        "what": f"[{title}]({incident.url})" if incident.url else title,
+        "detail": " ".join(incident.detail.replace("|", "/").split()),
+        "since": f"{incident.first_at:%Y-%m-%d %H:%M} UTC",
+        "looked after by": incident.acked_by or "",
+    }
+
+
+def _digest(incidents: Sequence[Incident]) -> str:
+    parts = sorted((each.id, int(each.level), each.acked_by or "") for each in incidents)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,288 @@
+"""What Dagster's events of runs say of what is wrong, or no longer wrong: one `Occurrence` for each.
+
+Pure: events in, occurrences out. Reading them in order belongs to `alert_reading`, ticks and daemons to
+`alert_ticks`. An event's id is made of its run and step, so that whoever tells it first tells it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from itb_assets.domain.alerts import Level, Occurrence
+from itb_assets.observability.logs import redact
+from itb_assets.orchestration.alert_causes import cause_of_info, first_line
+from itb_assets.orchestration.alert_subjects import (
+    ASSET_JOB,
+    RunFacts,
+    Subject,
+    Subjects,
+    market_labels,
+    words_of,
+)
+from itb_assets.orchestration.alert_words import (
+    ASSET_STALE,
+    CHECK_FAILED,
+    MODEL_DRIFT,
+    PIPELINE_ERROR,
+    RUN_FAILED,
+    TRAINING_FAILED,
+    action_of,
+)
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.freshness import FreshnessStateChange
+
+STEP_FAILED = "STEP_FAILURE"
+"""Reason of a failed run whose step has told what was wrong already."""
+
+KILLED = "its process was killed or ran out of memory; what it had stored is whole"
+
+EVENTS = (
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.PIPELINE_FAILURE,
+    dg.DagsterEventType.PIPELINE_SUCCESS,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.FRESHNESS_STATE_CHANGE,
+)
+"""Kinds of events that say something; all others are passed over unread."""
+
+_FRESHNESS = {"FAIL": Level.ERROR, "WARN": Level.WARNING, "PASS": Level.WARNING}
+_MOST_FIGURES = 4
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event with what it takes to say it: when it was, its run, and what its steps compute."""
+
+    event: dg.DagsterEvent
+    at: datetime
+    run: RunFacts
+    subjects: Subjects
+    storage_id: int | None = None
+
+    @property
+    def cause(self) -> str:
+        """Name of the run, or of the event where it has none."""
+        return self.run.run_id or f"event {self.storage_id}"
+
+
+def occurrences_of(told: Told) -> Iterator[Occurrence]:
+    """Yield what an event says; most say nothing. A word that is not understood raises what it raises."""
+    kind = dg.DagsterEventType(told.event.event_type_value)
+    if kind is dg.DagsterEventType.STEP_FAILURE:
+        yield _step_failed(told)
+    elif kind is dg.DagsterEventType.STEP_SUCCESS:
+        yield from _step_succeeded(told)
+    elif kind is dg.DagsterEventType.PIPELINE_FAILURE:
+        yield from _run_failed(told)
+    elif kind is dg.DagsterEventType.PIPELINE_SUCCESS:
+        yield from _run_succeeded(told)
+    elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        yield from _checked(told)
+    elif kind is dg.DagsterEventType.FRESHNESS_STATE_CHANGE:
+        yield from _freshness(told)
+
+
+def _step_failed(told: Told) -> Occurrence:
+    """Say what failed and why; the step of a check that was evaluated has the id of the evaluation."""
+    subject = told.subjects.of_step(_step(told.event))
+    labels = subject.labels | market_labels(told.run.partition)
+    failure = told.event.step_failure_data
+    described = failure.user_failure_data.description if failure.user_failure_data else None
+    cause = cause_of_info(failure.error, described or "")
+    if subject.check:
+        return _of_check(told, subject, Level.ERROR, detail=cause.words)
+    rule = _rule(subject)
+    what = "training failed" if rule == TRAINING_FAILED else "failed"
+    return _occurrence(
+        told,
+        f"{subject.step}:{told.run.partition}",
+        rule=rule,
+        level=Level.ERROR,
+        labels=labels if subject.asset else labels | {"job": told.run.job},
+        title=f"{subject.name}{words_of(labels)}: {what}",
+        detail=cause.words,
+    )
+
+
+def _step_succeeded(told: Told) -> Iterator[Occurrence]:
+    """Say that an asset, or an op, works again; a check says so itself when it is evaluated."""
+    subject = told.subjects.of_step(_step(told.event))
+    if subject.check:
+        return
+    labels = subject.labels | market_labels(told.run.partition)
+    yield _occurrence(
+        told,
+        f"{subject.step}:{told.run.partition}:ok",
+        rule=_rule(subject),
+        level=Level.ERROR,
+        labels=labels if subject.asset else labels | {"job": told.run.job},
+        title=f"{subject.name}{words_of(labels)}: works again",
+        resolves=True,
+    )
+
+
+def _run_failed(told: Told) -> Iterator[Occurrence]:
+    """Say that a run ended before its steps could say why; one that starts again by itself is a warning."""
+    data = told.event.event_specific_data and told.event.job_failure_data  # none of a run that was killed
+    reason = data.failure_reason if data else None
+    if reason is not None and reason.value == STEP_FAILED:
+        return
+    error = cause_of_info(data.error).words if data and data.error else ""
+    message = (told.event.message or "").strip()
+    generic = not message or "outside the execution context" in message or "Execution of run" in message
+    detail = error or (KILLED if generic else message)
+    labels = _run_labels(told, told.run.job)
+    again = told.run.will_retry
+    yield _occurrence(
+        told,
+        "run",
+        rule=RUN_FAILED,
+        level=Level.WARNING if again else Level.ERROR,
+        labels=labels,
+        title=f"run of {told.run.job or 'a job'}{words_of(labels)}: "
+        + ("ended early, Dagster starts it again" if again else "failed"),
+        detail=first_line(detail),
+    )
+
+
+def _run_succeeded(told: Told) -> Iterator[Occurrence]:
+    """Say that a job's runs work again, and for its market those of assets picked by hand."""
+    for job in dict.fromkeys((told.run.job, ASSET_JOB)):
+        labels = _run_labels(told, job)
+        if job == told.run.job or "symbol" in labels:
+            yield _occurrence(
+                told,
+                f"run:{job}:ok",
+                rule=RUN_FAILED,
+                level=Level.ERROR,
+                labels=labels,
+                title=f"run of {job}{words_of(labels)}: works again",
+                resolves=True,
+            )
+
+
+def _run_labels(told: Told, job: str) -> dict[str, str]:
+    return ({"job": job} if job else {}) | market_labels(told.run.partition)
+
+
+def _checked(told: Told) -> Iterator[Occurrence]:
+    """Say what a check found: a failure by its severity, or that it passes."""
+    found = told.event.asset_check_evaluation_data
+    subject = Subject(told.event.step_key or "", found.asset_key.to_user_string(), found.check_name)
+    if (subject.asset, subject.check) in told.subjects.left_to_rules:
+        return
+    level = Level.WARNING if found.severity is dg.AssetCheckSeverity.WARN else Level.ERROR
+    detail = first_line(found.description or "") or _figures(found.metadata)
+    yield _of_check(
+        told,
+        subject,
+        level,
+        partition=found.partition,
+        detail="" if found.passed else detail,
+        resolves=found.passed,
+    )
+
+
+def _of_check(
+    told: Told,
+    subject: Subject,
+    level: Level,
+    *,
+    partition: str | None = None,
+    detail: str = "",
+    resolves: bool = False,
+) -> Occurrence:
+    partition = partition or told.run.partition
+    drift = subject.asset.startswith("drift/") and subject.check == "drift"
+    labels = subject.labels | market_labels(partition)
+    if drift:
+        labels = {name: value for name, value in labels.items() if name not in ("asset", "check")}
+        title = f"{labels.get('variant', '')}{words_of(labels)}: " + ("no drift" if resolves else "drift")
+    else:
+        title = f"{subject.asset}{words_of(labels)}: check {subject.check} " + (
+            "passes again" if resolves else "failed"
+        )
+    return _occurrence(
+        told,
+        f"{subject.asset}:{subject.check}:{partition}" + (":ok" if resolves else ""),
+        rule=MODEL_DRIFT if drift else CHECK_FAILED,
+        level=level,
+        labels=labels,
+        title=title,
+        detail=detail,
+        resolves=resolves,
+    )
+
+
+def _freshness(told: Told) -> Iterator[Occurrence]:
+    """Say that an asset became stale, or fresh; of an unknown state nothing."""
+    change: FreshnessStateChange = told.event.event_specific_data  # type: ignore[assignment]
+    state = change.new_state.value
+    if state not in _FRESHNESS:
+        return
+    fresh = state == "PASS"
+    asset = change.key.to_user_string()
+    at = datetime.fromtimestamp(change.state_change_timestamp, UTC)
+    yield Occurrence(
+        event_id=f"dagster:freshness:{asset}:{state}:{change.state_change_timestamp:.3f}",
+        rule=ASSET_STALE,
+        level=_FRESHNESS[state],
+        labels={"asset": asset},
+        title=f"{asset}: {'fresh again' if fresh else 'not materialized in time'}",
+        detail=f"freshness went from {change.previous_state.value} to {state}",
+        action=action_of(ASSET_STALE),
+        at=at,
+        resolves=fresh,
+    )
+
+
+def _occurrence(
+    told: Told,
+    name: str,
+    *,
+    rule: str,
+    level: Level,
+    labels: dict[str, str],
+    title: str,
+    detail: str = "",
+    resolves: bool = False,
+) -> Occurrence:
+    return Occurrence(
+        event_id=f"dagster:{told.cause}:{name}",
+        rule=rule,
+        level=level,
+        labels={name: redact(value) for name, value in labels.items()},
+        title=redact(title),
+        detail=redact(detail),
+        action=action_of(rule),
+        url=told.run.url,
+        at=told.at,
+        resolves=resolves,
+    )
+
+
+def _rule(subject: Subject) -> str:
+    if subject.asset:
+        return TRAINING_FAILED if subject.asset.startswith("models/") else PIPELINE_ERROR
+    return RUN_FAILED
+
+
+def _figures(metadata: Any) -> str:  # noqa: ANN401 - Dagster's values of metadata have no common type
+    """Return the short figures of a check as one line."""
+    shown = []
+    for name, value in metadata.items():
+        text = str(value.value)
+        if isinstance(value.value, bool | int | float | str) and "\n" not in text:
+            shown.append(f"{name}: {text}")
+    return first_line(", ".join(shown[:_MOST_FIGURES]))
+
+
+def _step(event: dg.DagsterEvent) -> str:
+    return event.step_key or "unknown"

@@ -1,0 +1,178 @@
+"""Reads what Dagster recorded since the last look and writes what it says into our database.
+
+The cursor moves in the transaction that writes the occurrences: whatever is killed in between, nothing is
+lost and nothing is told twice. What an event says belongs to `alert_events` and `alert_ticks`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from itb_assets.domain.alerts import Occurrence
+from itb_assets.orchestration.alert_causes import cause_of_info
+from itb_assets.orchestration.alert_cursor import WINDOW, Read
+from itb_assets.orchestration.alert_events import EVENTS as KINDS
+from itb_assets.orchestration.alert_events import Told, occurrences_of
+from itb_assets.orchestration.alert_records import (
+    EVENTS,
+    TICKS,
+    DagsterRecords,
+    Row,
+    dagster_records,
+    entry_of,
+    runs_of,
+)
+from itb_assets.orchestration.alert_subjects import RunFacts, Subjects
+from itb_assets.orchestration.alert_ticks import DaemonLook, daemon_occurrences, tick_occurrence
+from itb_assets.orchestration.alert_words import unreadable
+from itb_assets.orchestration.alert_writer import AlertWriter, Writing
+
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import TickData  # no public name
+
+FIRST_LOOK = timedelta(minutes=10)
+"""How far back the very first look begins: old failures are history, not news."""
+
+BATCH = 200
+"""Events of one transaction."""
+
+LONGEST_S = 20.0
+"""A look does not begin another batch after this: the next one goes on."""
+
+HEARTBEAT = "dagster_events"
+"""Name under which every look says that events are read."""
+
+
+@dataclass
+class Look:
+    """What one look found."""
+
+    events: int = 0
+    ticks: int = 0
+    told: int = 0
+    unreadable: int = 0
+    busy: bool = False
+    """Whether another process was reading, so that this one left it alone."""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if self.busy:
+            return "another process is reading the events"
+        return f"{self.events} events and {self.ticks} ticks read, {self.told} occurrences told" + (
+            f", {self.unreadable} passed over as unreadable" if self.unreadable else ""
+        )
+
+
+@dataclass(frozen=True)
+class AlertReader:
+    """Looks at the records of an instance, again and again; several processes may, one at a time does."""
+
+    writer: AlertWriter
+    subjects: Subjects
+    ui_url: str = ""
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    longest_s: float = LONGEST_S
+
+    def look(self, instance: dg.DagsterInstance) -> Look:
+        """Read what is new and tell it; raise DatabaseUnavailable, and move nothing, while ours is away."""
+        found = Look()
+        deadline = time.monotonic() + self.longest_s
+        with dagster_records(instance) as records:
+            while self._events(instance, records, found) and time.monotonic() < deadline:
+                pass
+            if not found.busy:
+                self._ticks(instance, records, found)
+        return found
+
+    def _events(self, instance: dg.DagsterInstance, records: DagsterRecords, found: Look) -> bool:
+        """Tell one batch; return whether there may be more."""
+        with self.writer.writing(EVENTS, self.clock()) as writing:
+            if writing is None:
+                found.busy = True
+                return False
+            read = self._read(writing, records, EVENTS)
+            rows = records.events(read, KINDS, BATCH)
+            found.told += writing.tell(self._occurrences(instance, rows, found))
+            writing.move(read.with_read(row.id for row in rows))
+        found.events += len(rows)
+        return len(rows) == BATCH
+
+    def _occurrences(
+        self, instance: dg.DagsterInstance, rows: Iterable[Row], found: Look
+    ) -> Iterator[Occurrence]:
+        """Yield what events say; of one that is not understood, once, that it was passed over."""
+        entries: list[tuple[int, dg.EventLogEntry | Exception]] = []
+        for row in rows:
+            try:
+                entries.append((row.id, entry_of(row)))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are told
+                entries.append((row.id, error))
+        named = {entry.run_id for _, entry in entries if not isinstance(entry, Exception) and entry.run_id}
+        runs = runs_of(instance, named)
+        for number, entry in entries:
+            try:
+                said = self._said(number, entry, runs)
+            except Exception as error:  # noqa: BLE001
+                found.unreadable += 1
+                said = [unreadable("event", number, error, self.clock())]
+            yield from said
+
+    def _said(
+        self, number: int, entry: dg.EventLogEntry | Exception, runs: dict[str, dg.DagsterRun]
+    ) -> list[Occurrence]:
+        if isinstance(entry, Exception):
+            raise entry
+        run = runs.get(entry.run_id)
+        facts = RunFacts(entry.run_id) if run is None else RunFacts.of(run, self.ui_url)
+        at = datetime.fromtimestamp(entry.timestamp, UTC)
+        return list(occurrences_of(Told(entry.get_dagster_event(), at, facts, self.subjects, number)))
+
+    def _ticks(self, instance: dg.DagsterInstance, records: DagsterRecords, found: Look) -> None:
+        """Tell ticks and daemons, and that this looked at all."""
+        now = self.clock()
+        with self.writer.writing(TICKS, now) as writing:
+            if writing is None:
+                found.busy = True
+                return
+            read = self._read(writing, records, TICKS)
+            rows = records.ticks(read, BATCH)
+            said = [self._tick(row, found) for row in rows]
+            found.told += writing.tell([*said, *self._daemons(instance, records, now)])
+            writing.move(read.with_read(row.id for row in rows))
+            writing.beat(HEARTBEAT, {"events": found.events, "told": found.told})
+        found.ticks += len(rows)
+
+    def _tick(self, row: Row, found: Look) -> Occurrence:
+        try:
+            return tick_occurrence(row.id, _tick_of(row))
+        except Exception as error:  # noqa: BLE001 - as of events
+            found.unreadable += 1
+            return unreadable("tick", row.id, error, self.clock())
+
+    def _daemons(
+        self, instance: dg.DagsterInstance, records: DagsterRecords, now: datetime
+    ) -> Iterator[Occurrence]:
+        beats = instance.get_daemon_heartbeats()
+        told: set[str] = set()
+        if any(beat.errors for beat in beats.values()):  # a failed tick is an error of its daemon as well
+            told = {cause_of_info(_tick_of(row).error).words for row in records.failed_ticks(WINDOW)}
+        yield from daemon_occurrences(DaemonLook(beats, instance.get_required_daemon_types(), now, told))
+
+    def _read(self, writing: Writing, records: DagsterRecords, table: str) -> Read:
+        """Return how far it came; from ten minutes back where it never was or the records are others."""
+        kept = writing.cursor()
+        if kept is not None and records.fits(table, kept):
+            return kept
+        return records.start(table, self.clock() - FIRST_LOOK)
+
+
+def _tick_of(row: Row) -> TickData:
+    from dagster._core.scheduler.instigation import TickData  # noqa: PLC0415 - no public name
+
+    return dg.deserialize_value(row.body, TickData)

@@ -1,0 +1,118 @@
+"""What the reader of alerts asks of Dagster's tables: new events and ticks, in the order of their numbers.
+
+One statement for all kinds of events, and each row read apart, so that one that is damaged does not hide the
+others; Dagster's own interface has neither. Written for the schema of Dagster 1.13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import dagster as dg
+import sqlalchemy as sa
+
+from itb_assets.errors import DataContractError, InputError
+from itb_assets.orchestration.alert_cursor import Read
+
+_EVENTS = """
+SELECT id, event AS body, dagster_event_type AS kind FROM event_logs
+WHERE id > :after AND id <> ALL(:seen) AND dagster_event_type = ANY(:kinds) ORDER BY id LIMIT :limit
+"""
+# the status of a tick changes in its row: one that was begun comes again when it is over
+_TICKS = """
+SELECT id, tick_body AS body, status AS kind FROM job_ticks
+WHERE id > :after AND id <> ALL(:seen) AND status <> 'STARTED' ORDER BY id LIMIT :limit
+"""
+_FAILED_TICKS = """
+SELECT id, tick_body AS body, status AS kind FROM job_ticks
+WHERE id > (SELECT max(id) FROM job_ticks) - :newest AND status = 'FAILURE' ORDER BY id
+"""
+_BEFORE = {
+    "event_logs": "SELECT id FROM event_logs WHERE timestamp < :time ORDER BY id DESC LIMIT 1",
+    "job_ticks": "SELECT id FROM job_ticks WHERE timestamp < :time ORDER BY id DESC LIMIT 1",
+}
+_HIGHEST = {
+    "event_logs": "SELECT max(id) FROM event_logs",
+    "job_ticks": "SELECT max(id) FROM job_ticks",
+}
+EVENTS, TICKS = "event_logs", "job_ticks"
+
+
+class Row(NamedTuple):
+    """A record as it lies in its table."""
+
+    id: int
+    body: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class DagsterRecords:
+    """Dagster's tables over one connection."""
+
+    connection: sa.Connection
+
+    def start(self, table: str, since: datetime) -> Read:
+        """Return a cursor that begins at the first row since a time."""
+        naive = since.astimezone(UTC).replace(tzinfo=None)
+        return Read(self.connection.scalar(sa.text(_BEFORE[table]), {"time": naive}) or 0)
+
+    def fits(self, table: str, read: Read) -> bool:
+        """Return whether a cursor is of these records, not of others that had come further."""
+        highest = self.connection.scalar(sa.text(_HIGHEST[table]))
+        return highest is None or max({read.after, *read.seen}) <= highest
+
+    def events(self, read: Read, kinds: Sequence[dg.DagsterEventType], limit: int) -> list[Row]:
+        """Return events of these kinds that were not read, lowest number first."""
+        return self._rows(_EVENTS, read, limit, kinds=[kind.value for kind in kinds])
+
+    def ticks(self, read: Read, limit: int) -> list[Row]:
+        """Return ticks that are over and were not read, lowest number first."""
+        return self._rows(_TICKS, read, limit)
+
+    def failed_ticks(self, newest: int) -> list[Row]:
+        """Return those of the newest ticks that failed."""
+        found = self.connection.execute(sa.text(_FAILED_TICKS), {"newest": newest})
+        return [Row(row.id, row.body, row.kind) for row in found]
+
+    def _rows(self, statement: str, read: Read, limit: int, **values: Any) -> list[Row]:  # noqa: ANN401 - parameters
+        values |= {"after": read.after, "seen": sorted(read.seen), "limit": limit}
+        return [
+            Row(row.id, row.body, row.kind) for row in self.connection.execute(sa.text(statement), values)
+        ]
+
+
+@contextmanager
+def dagster_records(instance: dg.DagsterInstance) -> Iterator[DagsterRecords]:
+    """Open the tables of an instance; raise InputError for one that is not on PostgreSQL."""
+    storage = instance.event_log_storage
+    if getattr(storage, "postgres_url", None) is None:
+        raise InputError(
+            f"Dagster keeps its records in {type(storage).__name__}: expected PostgreSQL, as the "
+            "dagster.yaml of this project has it; alerts cannot be read from anything else"
+        )
+    with storage.index_connection() as connection:  # type: ignore[attr-defined] # every SQL storage has it
+        yield DagsterRecords(connection)
+
+
+def entry_of(row: Row) -> dg.EventLogEntry:
+    """Read an event; raise whatever Dagster raises for one that is damaged.
+
+    Raises DataContractError for one of another version, which Dagster takes for an event of no account.
+    """
+    entry = dg.deserialize_value(row.body, dg.EventLogEntry)
+    if not entry.is_dagster_event or entry.get_dagster_event().event_type_value != row.kind:
+        raise DataContractError(f"expected an event {row.kind} as this version of Dagster writes it")
+    return entry
+
+
+def runs_of(instance: dg.DagsterInstance, run_ids: Collection[str]) -> dict[str, dg.DagsterRun]:
+    """Return runs by id; those that are gone are left out."""
+    if not run_ids:
+        return {}
+    filters = dg.RunsFilter(run_ids=sorted(run_ids))
+    return {run.run_id: run for run in instance.get_runs(filters=filters)}

@@ -1,0 +1,97 @@
+"""What the ticks of sensors and schedules and the heartbeats of Dagster's daemons say of what is wrong.
+
+Pure, as `alert_events` is. Daemons that are gone altogether write nothing: that is the alerter's to see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from itb_assets.domain.alerts import Level, Occurrence
+from itb_assets.observability.logs import redact
+from itb_assets.orchestration.alert_causes import Cause, cause_of_info
+from itb_assets.orchestration.alert_words import AUTOMATION_FAILED, DAEMON_ERROR, action_of
+
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import TickData  # no public name
+    from dagster._daemon.types import DaemonHeartbeat
+
+SILENT_AFTER_S = 180.0
+"""Age of a heartbeat at which a daemon is called stopped while another still works; they beat each 30 s."""
+
+_CARRIED_S = 300
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class DaemonLook:
+    """The newest heartbeats, the daemons that this instance needs, and what ticks have told already."""
+
+    heartbeats: Mapping[str, DaemonHeartbeat]
+    required: Collection[str]
+    now: datetime
+    told: Collection[str] = ()
+
+
+def tick_occurrence(tick_id: int, tick: TickData) -> Occurrence:
+    """Say that a sensor or schedule failed at a tick, or that it works."""
+    kind = "sensor" if "SENSOR" in tick.instigator_type.value else "schedule"
+    failed = tick.status.value == "FAILURE"
+    cause = cause_of_info(tick.error) if failed else None
+    return Occurrence(
+        event_id=f"dagster:tick:{tick_id}",
+        rule=AUTOMATION_FAILED,
+        level=Level.ERROR,
+        labels={kind: redact(tick.instigator_name)},
+        title=f"{kind} {redact(tick.instigator_name)}: " + ("failed" if failed else "works again"),
+        detail=cause.words if cause else "",
+        action=action_of(AUTOMATION_FAILED),
+        at=datetime.fromtimestamp(tick.end_timestamp or tick.timestamp, UTC),
+        resolves=not failed,
+    )
+
+
+def daemon_occurrences(look: DaemonLook) -> Iterator[Occurrence]:
+    """Say of every daemon whether its last heartbeat had errors or is too old.
+
+    Only those of the process that beat last: what another left when it was stopped is no silence. The same
+    errors within five minutes are told once: that long a heartbeat carries them along.
+    """
+    newest = max(look.heartbeats.values(), key=lambda beat: beat.timestamp, default=None)
+    for name, beat in sorted(look.heartbeats.items()):
+        if newest is None or name not in look.required or beat.daemon_id != newest.daemon_id:
+            continue
+        at = datetime.fromtimestamp(beat.timestamp, UTC)
+        age = (look.now - at).total_seconds()
+        causes = [cause_of_info(error) for error in beat.errors or ()]
+        new = [cause for cause in causes if cause.words not in look.told]
+        if age > SILENT_AFTER_S:
+            yield _daemon(name, f"no heartbeat for {age:.0f} s", look.now, f"silent:{beat.timestamp:.0f}")
+        elif new:
+            yield _daemon(name, new[0].words, at, f"{_digest(new)}:{beat.timestamp // _CARRIED_S:.0f}")
+        elif not causes:
+            yield _daemon(name, "", at, f"{beat.timestamp:.0f}", resolves=True)
+
+
+def _daemon(name: str, detail: str, at: datetime, key: str, *, resolves: bool = False) -> Occurrence:
+    return Occurrence(
+        event_id=f"dagster:daemon:{name}:{key}",
+        rule=DAEMON_ERROR,
+        level=Level.ERROR,
+        labels={"daemon": name.lower()},
+        title=f"Dagster's {name.lower().replace('_', ' ')} daemon: "
+        + ("works again" if resolves else "in trouble"),
+        detail=detail,
+        action=action_of(DAEMON_ERROR),
+        at=at,
+        resolves=resolves,
+    )
+
+
+def _digest(causes: Iterable[Cause]) -> str:
+    words = "\n".join(sorted({cause.words for cause in causes}))
+    return hashlib.sha256(words.encode()).hexdigest()[:_DIGITS]

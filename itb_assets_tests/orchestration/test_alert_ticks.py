@@ -1,0 +1,113 @@
+"""Failed ticks and daemons in trouble are told, by what a real instance keeps of them, and end again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from alert_making import Room
+from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
+from dagster._daemon.types import DaemonHeartbeat
+from dagster._utils.error import SerializableErrorInfo
+
+from itb_assets.orchestration.alert_ticks import SILENT_AFTER_S
+
+ERROR = SerializableErrorInfo("itb_assets.errors.ConfigError: 1 problem found\n  - x\n", [], "ConfigError")
+
+
+def now() -> float:
+    """Return the time in Unix seconds."""
+    return datetime.now(UTC).timestamp()
+
+
+def tick(room: Room, status: TickStatus, *, kind: InstigatorType = InstigatorType.SENSOR, name: str = "eyes"):
+    """Have a sensor or schedule tick."""
+    error = ERROR if status is TickStatus.FAILURE else None
+    data = TickData("origin", name, kind, status, now(), [], error=error, selector_id=f"selector {name}")
+    return room.instance.create_tick(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (InstigatorType.SENSOR, "sensor"),
+        (InstigatorType.SCHEDULE, "schedule"),
+    ],
+)
+def test_a_failed_tick_is_told_until_one_goes_well(room: Room, kind: InstigatorType, word: str):
+    tick(room, TickStatus.FAILURE, kind=kind)
+    room.look()
+    found = room.only()
+    assert (found.rule, found.labels) == ("automation_failed", {word: "eyes"})
+    assert found.detail == "ConfigError: 1 problem found (terminal)"
+    tick(room, TickStatus.SKIPPED, kind=kind, name="others")
+    room.look()
+    assert room.only().occurrences == 1
+    tick(room, TickStatus.SKIPPED, kind=kind)
+    room.look()
+    assert room.incidents() == []
+
+
+def test_a_tick_is_told_when_it_is_over(room: Room):
+    begun = tick(room, TickStatus.STARTED)
+    assert room.look().ticks == 0
+    tick(room, TickStatus.SUCCESS, name="others")
+    room.look()
+    room.instance.update_tick(begun.with_status(TickStatus.FAILURE, error=ERROR))
+    assert room.look().told == 1
+    assert room.only().labels == {"sensor": "eyes"}
+
+
+def beat(room: Room, *, daemon: str = "SCHEDULER", errors=(), age: float = 0.0, process: str = "one") -> None:
+    """Have a daemon beat."""
+    room.instance.add_daemon_heartbeat(DaemonHeartbeat(now() - age, daemon, process, list(errors)))
+
+
+@pytest.fixture(autouse=True)
+def _no_beats(room: Room):
+    room.instance.wipe_daemon_heartbeats()
+    yield
+    room.instance.wipe_daemon_heartbeats()
+
+
+def test_errors_of_a_daemon_are_told_once_while_they_are_carried_along(room: Room):
+    for _ in range(3):
+        beat(room, errors=[ERROR])
+        room.look()
+    found = room.only()
+    assert (found.rule, found.labels) == ("daemon_error", {"daemon": "scheduler"})
+    assert found.occurrences <= 2  # five minutes may end meanwhile
+    assert len(room.messages()) == 1
+    beat(room)
+    room.look()
+    assert room.incidents() == []
+
+
+def test_a_failed_tick_is_not_told_again_as_an_error_of_its_daemon(room: Room):
+    tick(room, TickStatus.FAILURE)
+    beat(room, daemon="SENSOR", errors=[ERROR])
+    for _ in range(2):
+        room.look()
+    assert room.only().rule == "automation_failed"
+
+
+def test_a_daemon_that_stopped_while_another_works_is_told(room: Room):
+    beat(room, age=SILENT_AFTER_S + 5)
+    beat(room, daemon="SENSOR")
+    room.look()
+    found = room.only()
+    assert found.labels == {"daemon": "scheduler"}
+    assert found.detail.startswith("no heartbeat for")
+
+
+def test_heartbeats_of_a_daemon_that_was_started_again_are_no_silence(room: Room):
+    beat(room, age=3_600, process="before")
+    beat(room, daemon="SENSOR", process="after")
+    room.look()
+    assert room.incidents() == []
+
+
+def test_a_daemon_that_this_instance_does_not_need_is_let_be(room: Room):
+    beat(room, daemon="NOBODY", errors=[ERROR])
+    room.look()
+    assert room.incidents() == []
