@@ -102,12 +102,10 @@ def profit_report(**other: Any) -> dict[str, Any]:
 def alive(**other: Any) -> dict[str, Any]:
     """Return the daily word of the dispatcher."""
     return {
-        "rule": "alive",
         "level": "info",
         "at": "2026-11-22T06:00:00+00:00",
-        "sent": 14,
-        "dead": 0,
-        "open": 2,
+        "title": "Alerts are alive",
+        "detail": "Open incidents: 2\nSent in 24 h: 14\nRefused in 24 h: 0\nWaiting: 0",
     } | other
 
 

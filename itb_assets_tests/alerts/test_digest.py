@@ -37,7 +37,7 @@ def test_a_storm_is_one_message():
         "22 Nov 16:40 UTC to 22 Nov 16:42 UTC",
         "",
         "🚨 CRITICAL",
-        "• Daily loss above the limit: currency USDT [possible repeat]",
+        "• Daily loss above the limit: USDT [possible repeat]",
         "6.20 % lost today: −620.00 USDT of 10,000.00, 14 trades ended",
         "",
         "❌ ERROR",

@@ -39,7 +39,7 @@ _ROOMS = ((300, 900, 300), (300, 400, 300), (300, 150, 150), (150, 60, 60), (150
 """Characters for title, detail and labels, from what is wanted to what always fits."""
 _WORD = re.compile(r"\w+")
 _SMALL_WORDS = {"a", "an", "of", "the"}
-_NAMED_FIRST = ("symbol", "freq", "asset", "variant", "algo", "label")
+_NAMED_FIRST = ("symbol", "freq", "asset", "variant", "algo", "label", "currency")
 _LINK_LENGTH, _LINE_LENGTH = 300, 300
 
 
@@ -228,23 +228,11 @@ def _notice(
     title = " ".join(text_of(message, "title").split())
     title = cut(_capital(title) or word({"test": "arrives"}.get(kind, "delivered"), language), room.title)
     said = [line.rstrip() for line in text_of(message, "detail").splitlines() if line.strip()]
-    if kind == "alive" and not said:
-        said = _alive(message, language)
     return [
         f"{SIGNS[kind]} {bold(f'{word(kind, language)}: {title}' if kind == 'test' else title)}",
         *mark,
         *_as_many([escape(cut(line, _LINE_LENGTH)) for line in said], language, room.detail * 3),
         *(_run(message, language) if room.labels else []),
-    ]
-
-
-def _alive(message: Mapping[str, Any], language: Language) -> list[str]:
-    """Return what the dispatcher counts: `sent` and `dead` within a day, `open` incidents."""
-    counts = {name: message.get(name) for name in ("sent", "dead", "open")}
-    return [
-        word("none" if count == 0 else name, language, count)
-        for name, count in counts.items()
-        if isinstance(count, int) and (count or name == "open")
     ]
 
 

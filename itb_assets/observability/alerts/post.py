@@ -55,8 +55,8 @@ class Poster:
         self.host = _host(url)
         if not self.host:
             raise ConfigError([f"{setting} is no address: expected https://host and what follows it"])
-        self._direct = _is_loopback(self.host)
-        _keep_addresses_out_of_logs()
+        self._direct = is_loopback(self.host)
+        keep_addresses_out_of_logs()
 
     def __repr__(self) -> str:
         """Name the host alone."""
@@ -168,7 +168,8 @@ def _host(url: SecretStr) -> str:
     return (parts.hostname or "") if usable else ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -187,6 +188,7 @@ class _Redacting(logging.Filter):
 _REDACTING = _Redacting()
 
 
-def _keep_addresses_out_of_logs() -> None:
+def keep_addresses_out_of_logs() -> None:
+    """Redact what the HTTP library logs: paths, and with them keys."""
     for name in ("connection", "connectionpool", "response", "util.retry"):
         logging.getLogger(f"urllib3.{name}").addFilter(_REDACTING)  # adding it twice changes nothing
