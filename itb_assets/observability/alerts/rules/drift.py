@@ -22,16 +22,21 @@ OF_FEATURES = ("psi:", "unknown:", "drifted_")
 ALARMS = ("warning", "error")
 MAX_NAMED = 4
 
-# Every look has the metric win_rate, judged or not; its other measures have the same time.
+# All measures of a look have one time. OFFSET keeps it from being planned as a join over the whole table.
 _NEWEST = """
-SELECT d.symbol, d.freq, d.model_name AS variant, d.time,
+SELECT newest.symbol, newest.freq, newest.model_name AS variant, newest.time,
     d.metric, d.value, d.n, d.threshold, d.verdict, d.detail
 FROM (
     SELECT symbol, freq, model_name, max(time) AS time FROM model_drift
     WHERE time >= :since AND time <= :until GROUP BY symbol, freq, model_name
 ) AS newest
-JOIN model_drift AS d USING (symbol, freq, time, model_name)
-ORDER BY d.symbol, d.freq, d.model_name, d.metric
+CROSS JOIN LATERAL (
+    SELECT * FROM model_drift AS m
+    WHERE m.symbol = newest.symbol AND m.freq = newest.freq AND m.time = newest.time
+        AND m.model_name = newest.model_name
+    OFFSET 0
+) AS d
+ORDER BY newest.symbol, newest.freq, newest.model_name, d.metric
 """
 _AHEAD = timedelta(days=1)
 """A look has the time at which its newest kline closes, which may lie ahead."""

@@ -24,16 +24,15 @@ SELECT m.symbol, m.freq, k.time FROM ({_WANTED}) AS m LEFT JOIN LATERAL (
 ) AS k ON TRUE
 """  # noqa: S608 - constants
 _COUNTS = f"""
-SELECT m.symbol, m.freq, k.klines, k.first, k.last, e.earlier FROM ({_WANTED}) AS m
+SELECT m.symbol, m.freq, k.klines, k.first, k.last, e.time IS NOT NULL AS earlier FROM ({_WANTED}) AS m
 CROSS JOIN LATERAL (
     SELECT count(*) AS klines, min(time) AS first, max(time) AS last FROM ohlcv AS o
     WHERE o.symbol = m.symbol AND o.freq = m.freq AND o.time >= :since AND o.time <= :now
 ) AS k
-CROSS JOIN LATERAL (
-    SELECT EXISTS (
-        SELECT FROM ohlcv AS o WHERE o.symbol = m.symbol AND o.freq = m.freq AND o.time < :since
-    ) AS earlier
-) AS e
+LEFT JOIN LATERAL (
+    SELECT time FROM ohlcv AS o
+    WHERE o.symbol = m.symbol AND o.freq = m.freq AND o.time < :since ORDER BY o.time DESC LIMIT 1
+) AS e ON TRUE
 """  # noqa: S608 - constants
 _FIRST_MISSING = """
 SELECT g.time FROM generate_series(

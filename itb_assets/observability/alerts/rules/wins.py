@@ -21,26 +21,27 @@ LONGEST_HELD = timedelta(days=90)
 """Trades that were entered longer ago are not seen: what bounds every look by an index."""
 
 _TRADES = """
-SELECT source, account, CASE source WHEN 'paper' THEN symbol ELSE '' END AS symbol, freq,
-    date_bin('1 day', exit_time, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS day,
-    count(*) FILTER (WHERE exit_time >= :since AND exit_time < :until) AS trades,
-    count(*) FILTER (WHERE exit_time >= :since AND exit_time < :until AND pnl > 0) AS wins
+SELECT source, account, CASE source WHEN 'paper' THEN symbol ELSE '' END AS symbol, freq, {counts}
 FROM trades
-WHERE time >= :entered AND time <= :until AND status = 'CLOSED' AND pnl IS NOT NULL
+WHERE time >= :entered AND time <= :now AND status = 'CLOSED' AND pnl IS NOT NULL
     AND (source <> 'paper' OR sample = 'live')
-GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
+_COUNT = (
+    "count(*) FILTER (WHERE exit_time >= :from_{0} AND exit_time < :to_{0}) AS trades_{0}, "
+    "count(*) FILTER (WHERE exit_time >= :from_{0} AND exit_time < :to_{0} AND pnl > 0) AS wins_{0}"
+)
+Span = tuple[datetime, datetime]
 
 
 def pooled_win_rate(look: Look) -> Iterator[Evaluation]:
     """Yield one evaluation a group of trades, of all that ended within the window."""
     settings = look.config.rules.win_rate_low
     window = length_text(settings.window)
-    groups = _groups(look, look.now - settings.window, look.now)
+    groups = _groups(look, [(look.now - settings.window, look.now)])
     if not groups:
         yield look.lacks(POOLED, "no trades")
-    for labels, days in groups:
-        won = Won(sum(day.wins for day in days.values()), sum(day.trades for day in days.values()))
+    for labels, (won,) in groups:
         if won.trades < settings.min_sample:
             detail = look.say(
                 "win rate thin", wins=won.wins, trades=won.trades, window=window, needed=settings.min_sample
@@ -64,12 +65,11 @@ def win_rate_by_day(look: Look) -> Iterator[Evaluation]:
     """Yield one evaluation a group of trades, of its whole days before today."""
     settings = look.config.rules.win_rate_low_days
     today = day_of(look.now)
-    wanted = [today - timedelta(days=back) for back in range(settings.days, 0, -1)]
-    groups = _groups(look, wanted[0], today)
+    starts = [today - timedelta(days=back) for back in range(settings.days, 0, -1)]
+    groups = _groups(look, [(start, start + timedelta(days=1)) for start in starts])
     if not groups:
         yield look.lacks(BY_DAY, "no trades")
-    for labels, found in groups:
-        days = [found.get(day, Won(0, 0)) for day in wanted]
+    for labels, days in groups:
         low = low_days(days, below=settings.threshold, min_trades=settings.min_sample)
         if low is None:
             counts = ", ".join(str(day.trades) for day in days)
@@ -84,14 +84,17 @@ def win_rate_by_day(look: Look) -> Iterator[Evaluation]:
         )
 
 
-def _groups(look: Look, since: datetime, until: datetime) -> list[tuple[dict[str, str], dict[datetime, Won]]]:
-    rows = look.rows(_TRADES, entered=look.now - LONGEST_HELD, since=since, until=until)
-    groups: dict[tuple[str, ...], tuple[dict[str, str], dict[datetime, Won]]] = {}
-    for row in rows:
-        labels = _labels(row)
-        _, days = groups.setdefault(tuple(labels.values()), (labels, {}))
-        days[row["day"]] = Won(row["wins"], row["trades"])
-    return list(groups.values())
+def _groups(look: Look, spans: list[Span]) -> list[tuple[dict[str, str], list[Won]]]:
+    """Return every group of trades, with how many ended in each span and how many of these won."""
+    values: dict[str, datetime] = {}
+    for number, (start, end) in enumerate(spans):
+        values |= {f"from_{number}": start, f"to_{number}": end}
+    statement = _TRADES.format(counts=", ".join(_COUNT.format(number) for number in range(len(spans))))
+    rows = look.rows(statement, entered=look.now - LONGEST_HELD, now=look.now, **values)
+    return [
+        (_labels(row), [Won(row[f"wins_{each}"], row[f"trades_{each}"]) for each in range(len(spans))])
+        for row in rows
+    ]
 
 
 def _labels(row: Mapping[str, Any]) -> dict[str, str]:
