@@ -12,6 +12,7 @@ import dagster as dg
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, ItbError, StorageError
+from itb_assets.observability.logs import redact
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.partitions import MARKETS, market_in
 from itb_assets.orchestration.platform import Platform
@@ -25,7 +26,8 @@ SAMPLE_ROWS = 500
 class Verdict:
     """Whether a check passed and what it found.
 
-    `why` says what is wrong and what to do: a run stopped by a blocking check fails with it, as `error`.
+    `why` says what is wrong and what to do: it is shown with the check, and a run stopped by a blocking one
+    fails with it, as `error`.
     `severity` stands in for that of the check's definition.
     """
 
@@ -85,7 +87,10 @@ def define_check(
             market = market_in(context.op_execution_context)
             verdict = judge(platform, market)
         yield dg.AssetCheckResult(
-            passed=verdict.passed, severity=verdict.severity or severity, metadata=verdict.metadata
+            passed=verdict.passed,
+            severity=verdict.severity or severity,
+            description=None if verdict.passed else redact(verdict.why) or None,
+            metadata=verdict.metadata,
         )
         if blocking and not verdict.passed:
             with as_failures(retry=False):

@@ -17,6 +17,9 @@ from itb_assets.storage.frames import StoredFrame
 if TYPE_CHECKING:
     from itb_assets.domain.drift import DriftEvaluation
 
+MOST_NAMED = 3
+"""Alarms that the check's own line names; its table has all."""
+
 
 def drift_checks(platform: Platform) -> list[dg.AssetChecksDefinition]:
     """Define the check of every variant's looks."""
@@ -51,6 +54,7 @@ def _judge(stored: StoredFrame) -> Verdict:
             "alarms": _table(look.alarms),
             "insufficient_data": _table(silent),
         },
+        why="; ".join(f"{one.metric}: {one.detail}" for one in look.alarms[:MOST_NAMED]),
         severity=dg.AssetCheckSeverity.ERROR if look.verdict == "error" else dg.AssetCheckSeverity.WARN,
     )
 
