@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from itb_assets.domain.alerts.incident import Incident
 from itb_assets.domain.alerts.muting import Silence
 from itb_assets.domain.alerts.occurrence import Level, storable
 
-Row = Mapping[str, Any]
+Row = sa.RowMapping
 
 INCIDENT_COLUMNS = (
     "id",
