@@ -136,7 +136,7 @@ def test_an_hour_far_off_the_same_hour_of_earlier_days_is_unusual(connection, ru
     found = only(looked(connection, rule))
     assert (found.state, found.level, found.labels) == ("firing", Level.WARNING, MARKET)
     assert found.value is not None
-    assert found.value * way > 5
+    assert found.value * way > 6
 
 
 @pytest.mark.parametrize("rule", ["unusual_volume", "unusual_volatility"])
