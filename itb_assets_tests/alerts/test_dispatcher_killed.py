@@ -93,6 +93,20 @@ def test_killed_in_the_middle_it_is_sent_again_and_says_so(database_url, alerts_
 
 
 @one_engine
+def test_a_message_that_may_have_arrived_counts_for_the_next_process_too(database_url, alerts_engine, api):
+    limits = {"burst": 1, "per_minute": 15, "digest_below": 1, "reserve": 0}
+    put(alerts_engine, "one")
+    api.fault("slow", seconds=30)
+    with dispatcher_process(database_url, api, limits=limits) as process:
+        api.wait(1)
+        process.kill()
+        process.wait(10)
+    with dispatcher_process(database_url, api, limits=limits):
+        api.wait(2)
+    assert (api.sent[1].at - api.sent[0].at).total_seconds() > 3.5
+
+
+@one_engine
 def test_told_to_end_it_finishes_what_is_under_way(database_url, alerts_engine, api):
     put(alerts_engine, "one")
     api.fault("slow", seconds=1.5)

@@ -66,6 +66,9 @@ def test_failures_wait_half_as_long_as_their_rows_and_an_answer_ends_that():
     assert (lost.failures, lost.wait_s(NOON), lost.pace.tokens) == (1, 1, 6)
     away = lost.failed(NOON, reached=False)
     assert (away.failures, away.wait_s(NOON), away.pace.tokens) == (2, 2, 7)
+    for _ in range(50):
+        away = away.failed(NOON, reached=False)
+    assert away.wait_s(NOON) == 4
     assert (away.reached(NOON).failures, away.reached(NOON).wait_s(NOON)) == (0, 0)
 
 

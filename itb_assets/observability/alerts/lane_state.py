@@ -17,6 +17,9 @@ import sqlalchemy as sa
 from itb_assets.domain.alerts.pace import Limits, Pace, Pause, wait_after_failure_s
 from itb_assets.observability.alerts.state import move_cursor, read_cursor
 
+LONGEST_PAUSE_S = 4.0
+"""Longest pause of a whole lane after a failure that named none, in seconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LaneState:
@@ -42,11 +45,12 @@ class LaneState:
         """Return the state after a failure without a word of when to come again.
 
         Where nothing `reached` the channel, nothing counts against its limits. The lane pauses half as long
-        as the rows that failed: others get their turn before these do, so that one message which never gets
-        through does not keep back the rest.
+        as the rows that failed, and never long: others get their turn before these do, so that one message
+        which never gets through does not keep back the rest, and what is new finds out soon that the channel
+        is back.
         """
         failures = self.failures + 1
-        pause = Pause.of(wait_after_failure_s(failures) / 2, now)
+        pause = Pause.of(min(wait_after_failure_s(failures) / 2, LONGEST_PAUSE_S), now)
         pace = self.pace.seen(now) if reached else self.pace.given_back(now)
         return replace(self, failures=failures, pause=pause, pace=pace)
 
