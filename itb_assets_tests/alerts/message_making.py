@@ -87,6 +87,24 @@ def data_stale(symbol: str = "ETHUSDT", **other: Any) -> dict[str, Any]:
     } | other
 
 
+def model_drift(**other: Any) -> dict[str, Any]:
+    """Return a warning that carries a chart."""
+    return {
+        "rule": "model_drift",
+        "level": "warning",
+        "labels": {"asset": "models", "freq": "5m", "label": "high_20", "symbol": "BTCUSDT"},
+        "title": "model drift",
+        "detail": "win rate 51.8 % of 311 live trades, 58.0 % out of sample; CUSUM 7.00, limit 6.50",
+        "action": "alert-model-drift",
+        "url": RUN,
+        "at": "2026-11-22T12:05:00+00:00",
+        "first_at": "2026-11-22T12:05:00+00:00",
+        "occurrences": 1,
+        "incident_id": 16,
+        "why": "new",
+    } | other
+
+
 def profit_report(**other: Any) -> dict[str, Any]:
     """Return a report of many lines."""
     return {

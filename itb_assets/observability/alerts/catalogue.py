@@ -31,13 +31,12 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _RULES: Mapping[str, tuple[str, str]] = {
     "training_failed": ("Training failed", "Treino do modelo falhou"),
     "pipeline_error": ("Data pipeline failed", "Erro no pipeline de dados"),
-    "data_pipeline_error": ("Data pipeline failed", "Erro no pipeline de dados"),
     "run_failed": ("Run failed", "Execução falhou"),
     "check_failed": ("Check failed", "Verificação reprovada"),
     "asset_stale": ("Asset out of date", "Asset desatualizado"),
     "automation_failed": ("Sensor or schedule failed", "Sensor ou agendamento falhou"),
     "daemon_error": ("Dagster daemon in trouble", "Problema no daemon do Dagster"),
-    "rule_broken": ("A rule of the alerts is broken", "Uma regra de alerta está com defeito"),
+    "rule_broken": ("A rule cannot be computed", "Uma regra não pode ser calculada"),
     "event_unreadable": ("An event could not be read", "Um evento não pôde ser lido"),
     "model_drift": ("Model drift", "Drift de modelo"),
 }
