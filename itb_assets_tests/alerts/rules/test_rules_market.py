@@ -81,7 +81,7 @@ def test_a_gap_is_found_with_its_first_kline(connection):
     insert(connection, "ohlcv", [row for n, row in enumerate(run_of(30)) if n not in (4, 5)])
     found = only(looked(connection, "gap_found"))
     assert (found.state, found.level, found.value) == ("firing", Level.WARNING, 2.0)
-    assert "2 of 30 klines missing in the last 2d, the first at 2026-03-11 14:00" in found.detail
+    assert "2 of 30 klines missing in the last 2 days, the first at 2026-03-11 14:00" in found.detail
 
 
 def test_a_gap_that_began_before_the_window_counts_from_the_window_on(connection):

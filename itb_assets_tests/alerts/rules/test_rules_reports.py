@@ -21,6 +21,7 @@ from rule_making import (
     told,
 )
 
+from itb_assets.observability.alerts.catalogue import MINUS
 from itb_assets.observability.alerts.rules import evaluate_all
 from itb_assets.observability.alerts.store import incidents
 
@@ -39,7 +40,7 @@ def test_summaries_are_told_once_a_day(connection, tmp_path):
     assert (kind, level) == ("report", 10)
     assert message["title"] == "profit and loss of 2026-03-10"
     assert message["detail"].splitlines() == [
-        "binance_spot main BTCUSDT (executed): -2.50 USDT, 0 of 1 won",
+        f"binance_spot main BTCUSDT (executed): {MINUS}2.50 USDT, 0 of 1 won",
         "BTCUSDT 5m aggressive (on paper): +2.00 USDT, 3 of 4 won",
     ]
     assert bytes(chart).startswith(PNG)

@@ -21,6 +21,7 @@ from rule_making import (
 )
 
 from itb_assets.domain.alerts import Level
+from itb_assets.observability.alerts.catalogue import MINUS
 
 CAPITAL = "[capital.executed]\nUSDT = 10000\n"
 
@@ -31,7 +32,7 @@ def test_a_loss_of_more_than_5_per_cent_of_the_capital_is_critical(connection, t
     assert (found.state, found.level) == ("firing", Level.CRITICAL)
     assert found.value == pytest.approx(5.01)
     assert found.labels == {"account": "binance_spot main", "currency": "USDT"}
-    assert "-501.00 USDT of 10,000.00" in found.detail
+    assert f"{MINUS}501.00 USDT of 10,000.00" in found.detail
 
 
 def test_exactly_5_per_cent_is_not_more(connection, tmp_path):
@@ -127,7 +128,7 @@ def test_a_win_rate_that_chance_does_not_explain_fires(connection):
     found = only(looked(connection, "win_rate_low"))
     assert (found.state, found.level, found.value) == ("firing", Level.ERROR, pytest.approx(0.24))
     assert found.labels == {"symbol": "BTCUSDT", "freq": "5m", "variant": "aggressive"}
-    assert "won 24.0% of 50 trades in 3d" in found.detail
+    assert "won 24.0% of 50 trades in 3 days" in found.detail
 
 
 def test_a_win_rate_that_may_be_bad_luck_does_not(connection):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import string
 from pathlib import Path
 
 import pytest
 
 from itb_assets.observability.alerts import rules
-from itb_assets.observability.alerts.rules import RULES
+from itb_assets.observability.alerts.rules import RULES, words
 from itb_assets.observability.alerts.rules.words import CATALOGUES
 
 ROOM = Path(rules.__file__).parent
@@ -29,6 +30,12 @@ def test_a_line_takes_the_same_figures_in_both_languages(key):
     english, portuguese = (CATALOGUES[language][key] for language in ("en", "pt"))
     assert figures(english) == figures(portuguese)
     assert "  " not in english + portuguese
+
+
+def test_the_examples_of_the_docstring_are_true():
+    found = doctest.testmod(words)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_every_rule_has_a_title():

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.alerts.thresholds import age_s
 from itb_assets.observability.alerts.config_rules import Absence
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.look import Look
 
 MAX_REASON = 200
@@ -72,10 +71,12 @@ def trading_halted(look: Look) -> Iterator[Evaluation]:
         labels, age = {"process": beat.name}, age_s(beat.at, look.now)
         reason = beat.text("halted")
         if reason:
-            detail = look.say("beat halted", reason=reason, age=age)
+            detail = look.say("beat halted", reason=reason, age=timedelta(seconds=age))
             yield look.found(rule, "firing", labels=labels, value=age, detail=detail)
         else:
-            yield look.measured(rule, age, labels=labels, detail=look.say("beat age", age=age))
+            yield look.measured(
+                rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age))
+            )
 
 
 def dagster_silent(look: Look) -> Iterator[Evaluation]:
@@ -87,7 +88,9 @@ def dagster_silent(look: Look) -> Iterator[Evaluation]:
         yield look.lacks(rule, "no dagster")
     for beat in found:
         age = age_s(beat.at, look.now)
-        yield look.measured(rule, age, labels={"process": beat.name}, detail=look.say("beat age", age=age))
+        yield look.measured(
+            rule, age, labels={"process": beat.name}, detail=look.say("beat age", age=timedelta(seconds=age))
+        )
 
 
 def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
@@ -100,7 +103,7 @@ def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
     for beat in found:
         age = age_s(beat.at, look.now)
         labels = {"symbol": beat.of or "all"}
-        yield look.measured(rule, age, labels=labels, detail=look.say("beat age", age=age))
+        yield look.measured(rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age)))
 
 
 def api_authentication(look: Look) -> Iterator[Evaluation]:
@@ -115,7 +118,7 @@ def api_authentication(look: Look) -> Iterator[Evaluation]:
             detail = look.say("api refused", reason=reason, at=f"{beat.at:%Y-%m-%d %H:%M:%S}")
             yield look.found(rule, "firing", labels=labels, detail=detail)
         else:
-            detail = look.say("api fine", age=age_s(beat.at, look.now))
+            detail = look.say("api fine", age=timedelta(seconds=age_s(beat.at, look.now)))
             yield look.found(rule, "ok", labels=labels, detail=detail)
 
 
@@ -138,18 +141,22 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
         labels, age = {"process": beat.name}, age_s(beat.at, look.now)
         lag = beat.number("oldest_s")
         if age > settings.max_age.total_seconds():
-            yield look.measured(rule, age, labels=labels, detail=look.say("log silent", age=age))
+            yield look.measured(
+                rule, age, labels=labels, detail=look.say("log silent", age=timedelta(seconds=age))
+            )
         elif lag is None:
             yield _wrong(look, rule, labels, beat, "oldest_s")
         else:
-            yield look.measured(rule, lag, labels=labels, detail=look.say("log lag", value=lag))
+            yield look.measured(
+                rule, lag, labels=labels, detail=look.say("log lag", age=timedelta(seconds=lag))
+            )
 
 
 def _latency(look: Look, beat: Beat, labels: dict[str, str]) -> Evaluation:
     rule, settings = "api_latency", look.config.rules.api_latency
     age, value, calls = age_s(beat.at, look.now), beat.number("latency_p95_s"), beat.number("calls")
     if age > settings.window.total_seconds():
-        detail = look.say("latency old", age=age, window=length_text(settings.window))
+        detail = look.say("latency old", age=timedelta(seconds=age), window=settings.window)
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     if value is None or calls is None:
         return _wrong(look, rule, labels, beat, "latency_p95_s, calls")

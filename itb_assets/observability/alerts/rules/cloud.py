@@ -15,7 +15,6 @@ from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.alerts.thresholds import share_pct
 from itb_assets.errors import DataContractError
 from itb_assets.observability.alerts.config_rules import Cost
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.beats import Beat, beats
 from itb_assets.observability.alerts.rules.look import Look
 
@@ -70,8 +69,8 @@ def _cost(look: Look, rule: str, settings: Cost, spent: Spending) -> Evaluation:
         detail = look.say("cost budget", currency=spent.currency)
         return look.found(rule, "no_data", labels=labels, detail=detail)
     if look.now - spent.billed_until > settings.max_age:
-        until, age = f"{spent.billed_until:%Y-%m-%d %H:%M}", length_text(settings.max_age)
-        detail = look.say("cost old", until=until, max_age=age)
+        until = f"{spent.billed_until:%Y-%m-%d %H:%M}"
+        detail = look.say("cost old", until=until, max_age=settings.max_age)
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     detail = look.say(
         "cost",

@@ -30,5 +30,7 @@ def alert_delivery(look: Look) -> Iterator[Evaluation]:
     for channel in sorted({*chosen, *waiting, *dead}):
         row = waiting.get(channel)
         age = age_s(row["oldest"], look.now) if row else 0.0
-        detail = look.say("outbox", rows=row["waiting"] if row else 0, age=age, dead=dead.get(channel, 0))
+        detail = look.say(
+            "outbox", rows=row["waiting"] if row else 0, age=timedelta(seconds=age), dead=dead.get(channel, 0)
+        )
         yield look.measured(RULE, age, labels={"channel": channel}, detail=detail)

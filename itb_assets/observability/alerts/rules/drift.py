@@ -13,7 +13,6 @@ from typing import Any
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.observability.alerts.config_rules import Drift
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.look import Look
 
 MODEL, FEATURE = "model_drift", "feature_drift"
@@ -75,7 +74,7 @@ def newest_looks(look: Look, window: timedelta) -> list[tuple[dict[str, str], li
 def _drift(look: Look, rule: str, settings: Drift, wanted: Callable[[str], bool]) -> Iterator[Evaluation]:
     found = newest_looks(look, settings.window)
     if not found:
-        yield look.lacks(rule, "drift none", window=length_text(settings.window))
+        yield look.lacks(rule, "drift none", window=settings.window)
     for labels, rows in found:
         yield _judged(look, rule, settings, labels, [row for row in rows if wanted(row["metric"])])
 
@@ -89,7 +88,7 @@ def _judged(
     )
     at = f"{rows[0]['time']:%Y-%m-%d %H:%M}" if rows else "?"
     if rows and look.now - rows[0]["time"] > settings.max_age:
-        detail = look.say("drift old", at=at, max_age=length_text(settings.max_age))
+        detail = look.say("drift old", at=at, max_age=settings.max_age)
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     if alarms:
         worst = alarms[0]

@@ -12,7 +12,6 @@ from typing import Any
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.alerts.thresholds import lateness_s
 from itb_assets.domain.markets import Market
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.look import Look
 
 STALE, GAP = "data_stale", "gap_found"
@@ -72,7 +71,9 @@ def data_stale(look: Look) -> Iterator[Evaluation]:
             continue
         late = lateness_s(row["time"], freq_s, look.now)
         klines = max(late - settings.grace.total_seconds(), 0.0) / freq_s
-        yield look.measured(STALE, klines, labels=labels, detail=look.say("stale", minutes=late / 60))
+        yield look.measured(
+            STALE, klines, labels=labels, detail=look.say("stale", age=timedelta(seconds=late))
+        )
 
 
 def gap_found(look: Look) -> Iterator[Evaluation]:
@@ -82,7 +83,7 @@ def gap_found(look: Look) -> Iterator[Evaluation]:
     if not markets:
         yield look.lacks(GAP, "no klines")
     since = look.now - settings.window
-    window = length_text(settings.window)
+    window = settings.window
     for market, row in by_market(look, _COUNTS, markets, since=since, now=look.now).items():
         labels = labels_of(market)
         if row["klines"] < settings.min_sample:

@@ -5,7 +5,7 @@ What each rule reads belongs to the modules beside this one; when a rule is due 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,7 +65,7 @@ class Look:
         detail: str = "",
         chart: bytes | None = None,
     ) -> Evaluation:
-        """Return an evaluation with the level and the title of its rule."""
+        """Return an evaluation with the level and the title of its rule; labels say of what it is."""
         labels, settings = labels or {}, self.config.rule(rule)
         return Evaluation(
             rule=rule,
@@ -74,7 +74,7 @@ class Look:
             labels=labels,
             value=value,
             threshold=threshold,
-            title="" if isinstance(settings, ReportRule) else self.title(rule, labels),
+            title="" if isinstance(settings, ReportRule) else self.say(f"title {rule}"),
             detail=detail,
             chart=chart,
         )
@@ -108,16 +108,6 @@ class Look:
             threshold=settings.threshold,
             detail=detail,
         )
-
-    def title(self, rule: str, labels: Mapping[str, str]) -> str:
-        """Name what is wrong, and of what: labels are its identity, so they are all shown."""
-        of = " ".join(_in_order(labels))
-        return f"{of}: {self.say(f'title {rule}')}" if of else self.say(f"title {rule}")
-
-
-def _in_order(labels: Mapping[str, str]) -> Iterable[str]:
-    first = [name for name in ("account", "symbol", "freq", "variant") if name in labels]
-    return (labels[name] for name in [*first, *(name for name in labels if name not in first)])
 
 
 def _market(symbol: str, freq: str) -> Market | None:

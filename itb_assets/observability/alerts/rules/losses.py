@@ -13,7 +13,6 @@ from typing import Any
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.alerts.thresholds import loss_pct
 from itb_assets.domain.executed.fills import split_symbol
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.look import Look
 
 EXECUTED, PAPER = "daily_loss", "daily_loss_paper"
@@ -60,7 +59,7 @@ def executed_loss(look: Look) -> Iterator[Evaluation]:
     settings = look.config.rules.daily_loss
     rows = look.rows(_EXECUTED, since=look.now - settings.window, day=day_of(look.now), now=look.now)
     if not rows:
-        yield look.lacks(EXECUTED, "no executed", window=length_text(settings.window))
+        yield look.lacks(EXECUTED, "no executed", window=settings.window)
     days: dict[tuple[str, str], _Day] = {}
     for row in rows:
         pair = split_symbol(row["symbol"])
@@ -75,7 +74,7 @@ def paper_loss(look: Look) -> Iterator[Evaluation]:
     settings = look.config.rules.daily_loss_paper
     rows = look.rows(_PAPER, since=look.now - settings.window, day=day_of(look.now), now=look.now)
     if not rows:
-        yield look.lacks(PAPER, "no paper", window=length_text(settings.window))
+        yield look.lacks(PAPER, "no paper", window=settings.window)
     for row in rows:
         labels = {name: row[name] for name in ("symbol", "freq", "variant")}
         pair = split_symbol(row["symbol"])

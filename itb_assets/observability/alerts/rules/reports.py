@@ -65,7 +65,7 @@ def reported(look: Look, rule: str, told: int | None) -> tuple[Evaluation, Repor
         return _stands(look, rule, told, look.say("report waits", at=f"{settings.at:%H:%M}")), None
     lines = REPORTS[rule](look)
     if lines is None:
-        return look.lacks(rule, _LACKS[rule], window="14d"), None
+        return look.lacks(rule, _LACKS[rule], window=MODELS_WINDOW), None
     title = look.say(f"title {rule}", day=day.isoformat())
     report = Report(
         key=f"{rule}:{day.isoformat()}",

@@ -74,8 +74,8 @@ def _of_market(look: Look, rule: str, figure: Figure, settings: Unusual, market:
         detail = look.say("unusual thin", days=len(earlier), needed=settings.min_sample)
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     value = _figure(now, figure)
-    z = robust_z(value, earlier)
-    detail = look.say("unusual", factor=value / median(earlier), z=z, days=len(earlier))
+    z, factor = robust_z(value, earlier), value / median(earlier)
+    detail = look.say("unusual", factor=factor, digits=_digits(factor), z=z, days=len(earlier))
     return look.measured(rule, z, compared=abs(z), labels=labels, detail=detail)
 
 
@@ -98,6 +98,11 @@ def _windows(
         days=settings.earlier_days,
     )
     return {row["day"]: row for row in rows}
+
+
+def _digits(factor: float) -> int:
+    """Return how many digits after the point a factor deserves."""
+    return 0 if factor >= 10 else 1 if factor >= 1 else 2  # noqa: PLR2004
 
 
 def _figure(row: Mapping[str, Any], figure: Figure) -> float:

@@ -12,7 +12,6 @@ from typing import Any
 
 from itb_assets.domain.alerts.evaluation import Evaluation, State
 from itb_assets.domain.alerts.win_rates import Won, highest_likely_rate, low_days
-from itb_assets.observability.alerts.config_values import length_text
 from itb_assets.observability.alerts.rules.look import Look
 from itb_assets.observability.alerts.rules.losses import day_of
 
@@ -37,7 +36,7 @@ Span = tuple[datetime, datetime]
 def pooled_win_rate(look: Look) -> Iterator[Evaluation]:
     """Yield one evaluation a group of trades, of all that ended within the window."""
     settings = look.config.rules.win_rate_low
-    window = length_text(settings.window)
+    window = settings.window
     groups = _groups(look, [(look.now - settings.window, look.now)])
     if not groups:
         yield look.lacks(POOLED, "no trades")

@@ -6,6 +6,10 @@ How a message is laid out belongs to `messages`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+from string import Formatter
+
+from itb_assets.observability.alerts.catalogue import MINUS, NBSP, Language, length
 
 _ENGLISH = {
     "title daily_loss": "daily loss above the limit",
@@ -49,8 +53,8 @@ _ENGLISH = {
     "win days thin": "a day among the last {days} has fewer than {needed} trades ({counts})",
     "no trades": "no trade that ended in the last 90 days: `itb run` makes paper trades, `itb trades "
     "import` adds executed ones",
-    "beat age": "last heartbeat {age:.0f} s ago",
-    "beat halted": "{reason} (heartbeat {age:.0f} s ago)",
+    "beat age": "last heartbeat {age} ago",
+    "beat halted": "{reason} (heartbeat {age} ago)",
     "beat missing": "expected, but it never wrote a heartbeat",
     "no trading": "nothing trades here: a trading process writes the heartbeat `trading` or "
     "`trading:ACCOUNT`, with `halted` in its detail while it stands still",
@@ -60,14 +64,14 @@ _ENGLISH = {
     "no api": "no API is watched here: whoever calls one writes the heartbeat `api:NAME` with "
     "`latency_p95_s`, `calls` and `auth_error`",
     "api refused": "{reason} (at {at})",
-    "api fine": "the last call was let in ({age:.0f} s ago)",
+    "api fine": "the last call was let in ({age} ago)",
     "latency": "95 of 100 answers took up to {value:.2f} s ({calls} calls)",
-    "latency old": "last measured {age:.0f} s ago, needs one of the last {window}",
+    "latency old": "last measured {age} ago, needs one of the last {window}",
     "latency thin": "{calls} calls, needs {needed}",
     "beat wrong": "the heartbeat {name} lacks {lacks}: found {found}",
     "no log": "nothing delivers logs here: whoever does writes the heartbeat `log_delivery` with `oldest_s`",
-    "log lag": "the oldest undelivered line is {value:.0f} s old",
-    "log silent": "the heartbeat of log delivery is {age:.0f} s old",
+    "log lag": "the oldest undelivered line is {age} old",
+    "log silent": "the heartbeat of log delivery is {age} old",
     "cost": "{billed:,.2f} {currency} billed in {month} of {budget:,.2f}; {forecast}",
     "cost forecast": "{amount:,.2f} by its end at this pace",
     "cost early": "too early for a forecast",
@@ -79,16 +83,17 @@ _ENGLISH = {
     "drift old": "the newest look is of {at}, needs one of the last {max_age}",
     "drift fine": "{judged} measures judged at {at}, none alarms",
     "drift thin": "none of {measures} measures could be judged at {at}: {why}",
-    "unusual": "{factor:.2g} times the usual for this time of day ({z:+.1f} robust deviations, {days} days)",
+    "unusual": "{factor:,.{digits}f} times the usual for this time of day ({z:+.1f} robust deviations, "
+    "{days} days)",
     "unusual thin": "{days} whole earlier windows, needs {needed}",
     "unusual gap": "the newest window has {klines} of {needed} klines",
     "no klines": "no klines in the database: `itb run` brings them, unless the storage phase is files",
-    "stale": "the newest kline closed {minutes:.0f} minutes ago",
+    "stale": "the newest kline closed {age} ago",
     "stale never": "no kline is stored",
     "gap": "{missing} of {expected} klines missing in the last {window}, the first at {first}",
     "gap none": "{expected} klines in the last {window}, none missing",
     "gap thin": "{klines} klines in the last {window}, needs {needed}",
-    "outbox": "{rows} not sent, the oldest {age:.0f} s old; {dead} given up in the last day",
+    "outbox": "{rows} not sent, the oldest {age} old; {dead} given up in the last day",
     "report pnl": "{who}: {pnl:+,.2f} {currency}, {wins} of {trades} won",
     "report quiet": "no trade ended",
     "report model": "{who}: {verdict}, live win rate {rate} of {n} trades",
@@ -143,8 +148,8 @@ _PORTUGUESE = {
     "win days thin": "um dos últimos {days} dias tem menos de {needed} trades ({counts})",
     "no trades": "nenhum trade encerrado nos últimos 90 dias: `itb run` faz os simulados, `itb trades "
     "import` traz os executados",
-    "beat age": "último sinal de vida há {age:.0f} s",
-    "beat halted": "{reason} (sinal de vida há {age:.0f} s)",
+    "beat age": "último sinal de vida há {age}",
+    "beat halted": "{reason} (sinal de vida há {age})",
     "beat missing": "esperado, mas nunca deu sinal de vida",
     "no trading": "nada opera aqui: um processo de trading escreve o heartbeat `trading` ou "
     "`trading:ACCOUNT`, com `halted` no detalhe enquanto está parado",
@@ -153,14 +158,14 @@ _PORTUGUESE = {
     "no api": "nenhuma API é observada aqui: quem a chama escreve o heartbeat `api:NAME` com "
     "`latency_p95_s`, `calls` e `auth_error`",
     "api refused": "{reason} (em {at})",
-    "api fine": "a última chamada foi aceita (há {age:.0f} s)",
+    "api fine": "a última chamada foi aceita (há {age})",
     "latency": "95 de 100 respostas levaram até {value:.2f} s ({calls} chamadas)",
-    "latency old": "medida há {age:.0f} s, precisa de uma dos últimos {window}",
+    "latency old": "medida há {age}, precisa de uma dos últimos {window}",
     "latency thin": "{calls} chamadas, precisa de {needed}",
     "beat wrong": "o heartbeat {name} não traz {lacks}: encontrado {found}",
     "no log": "nada entrega logs aqui: quem o faz escreve o heartbeat `log_delivery` com `oldest_s`",
-    "log lag": "a linha não entregue mais antiga tem {value:.0f} s",
-    "log silent": "o sinal de vida da entrega de logs tem {age:.0f} s",
+    "log lag": "a linha não entregue mais antiga tem {age}",
+    "log silent": "o sinal de vida da entrega de logs tem {age}",
     "cost": "{billed:,.2f} {currency} faturados em {month} de {budget:,.2f}; {forecast}",
     "cost forecast": "{amount:,.2f} até o fim neste ritmo",
     "cost early": "cedo para uma previsão",
@@ -173,17 +178,18 @@ _PORTUGUESE = {
     "drift old": "a verificação mais nova é de {at}, precisa de uma dos últimos {max_age}",
     "drift fine": "{judged} medidas julgadas em {at}, nenhuma alarma",
     "drift thin": "nenhuma de {measures} medidas pôde ser julgada em {at}: {why}",
-    "unusual": "{factor:.2g} vezes o usual para este horário ({z:+.1f} desvios robustos, {days} dias)",
+    "unusual": "{factor:,.{digits}f} vezes o usual para este horário ({z:+.1f} desvios robustos, {days} "
+    "dias)",
     "unusual thin": "{days} janelas anteriores inteiras, precisa de {needed}",
     "unusual gap": "a janela mais nova tem {klines} de {needed} candles",
     "no klines": "nenhum candle no banco: `itb run` os traz, a não ser que a fase de armazenamento seja "
     "files",
-    "stale": "o candle mais novo fechou há {minutes:.0f} minutos",
+    "stale": "o candle mais novo fechou há {age}",
     "stale never": "nenhum candle gravado",
     "gap": "faltam {missing} de {expected} candles nos últimos {window}, o primeiro em {first}",
     "gap none": "{expected} candles nos últimos {window}, nenhum falta",
     "gap thin": "{klines} candles nos últimos {window}, precisa de {needed}",
-    "outbox": "{rows} não enviados, o mais antigo há {age:.0f} s; {dead} desistidos no último dia",
+    "outbox": "{rows} não enviados, o mais antigo há {age}; {dead} desistidos no último dia",
     "report pnl": "{who}: {pnl:+,.2f} {currency}, {wins} de {trades} com lucro",
     "report quiet": "nenhum trade encerrado",
     "report model": "{who}: {verdict}, taxa de acerto ao vivo {rate} de {n} trades",
@@ -194,13 +200,36 @@ _PORTUGUESE = {
     "executed": "executado",
     "paper": "simulado",
 }
-CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": _ENGLISH, "pt": _PORTUGUESE}
+CATALOGUES: Mapping[Language, Mapping[str, str]] = {"en": _ENGLISH, "pt": _PORTUGUESE}
 
 
-def said(language: str, key: str, figures: Mapping[str, object]) -> str:
+class _Figures(Formatter):
+    """Numbers and lengths of time as a language writes them; texts and counts as they are."""
+
+    def __init__(self, language: Language) -> None:
+        """Write in a language."""
+        self._language = language
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        """Write one figure."""
+        if isinstance(value, timedelta):
+            return length(value, self._language).replace(NBSP, " ")
+        text = format(value, format_spec)
+        if not format_spec or isinstance(value, str):
+            return text
+        text = text.replace("-", MINUS)
+        return text if self._language == "en" else text.translate({ord(","): ".", ord("."): ","})
+
+
+_WRITERS: Mapping[Language, _Figures] = {"en": _Figures("en"), "pt": _Figures("pt")}
+
+
+def said(language: Language, key: str, figures: Mapping[str, object]) -> str:
     """Return a line of a catalogue with its figures.
 
-    >>> said("pt", "latency thin", {"calls": 3, "needed": 20})
-    '3 chamadas, precisa de 20'
+    >>> said("pt", "latency", {"value": 1.25, "calls": 3000})
+    '95 de 100 respostas levaram até 1,25 s (3000 chamadas)'
+    >>> said("en", "beat age", {"age": timedelta(minutes=61)})
+    'last heartbeat 1 h 1 min ago'
     """
-    return CATALOGUES[language][key].format(**figures)
+    return _WRITERS[language].vformat(CATALOGUES[language][key], (), figures)
