@@ -50,6 +50,11 @@ def cause_of_info(error: SerializableErrorInfo | None, described: str = "") -> C
     return Cause(name, first_line(_message_of(found) or described), _kind(name))
 
 
+def classes_of(error: SerializableErrorInfo | None) -> frozenset[str]:
+    """Return the names of the classes of an error and of all that led to it."""
+    return frozenset(map(_class_of, _chain(error)))
+
+
 def first_line(text: str) -> str:
     """Return the first line that says anything, without secrets and not longer than a message bears."""
     line = next((line.strip() for line in redact(text).splitlines() if line.strip()), "")

@@ -29,7 +29,7 @@ from itb_assets.orchestration.alert_records import (
     runs_of,
 )
 from itb_assets.orchestration.alert_subjects import RunFacts, Subjects
-from itb_assets.orchestration.alert_ticks import DaemonLook, daemon_occurrences, tick_occurrence
+from itb_assets.orchestration.alert_ticks import DaemonLook, daemon_occurrences, tick_occurrences
 from itb_assets.orchestration.alert_words import unreadable
 from itb_assets.orchestration.alert_writer import AlertWriter, Writing
 
@@ -142,18 +142,18 @@ class AlertReader:
                 return
             read = self._read(writing, records, TICKS)
             rows = records.ticks(read, BATCH)
-            said = [self._tick(row, found) for row in rows]
+            said = [each for row in rows for each in self._tick(row, found)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
             writing.beat(HEARTBEAT, {"events": found.events, "told": found.told})
         found.ticks += len(rows)
 
-    def _tick(self, row: Row, found: Look) -> Occurrence:
+    def _tick(self, row: Row, found: Look) -> list[Occurrence]:
         try:
-            return tick_occurrence(row.id, _tick_of(row))
+            return list(tick_occurrences(row.id, _tick_of(row)))
         except Exception as error:  # noqa: BLE001 - as of events
             found.unreadable += 1
-            return unreadable("tick", row.id, error, self.clock())
+            return [unreadable("tick", row.id, error, self.clock())]
 
     def _daemons(
         self, instance: dg.DagsterInstance, records: DagsterRecords, now: datetime

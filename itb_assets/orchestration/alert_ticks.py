@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.logs import redact
-from itb_assets.orchestration.alert_causes import Cause, cause_of_info
+from itb_assets.orchestration.alert_causes import Cause, cause_of_info, classes_of
 from itb_assets.orchestration.alert_words import AUTOMATION_FAILED, DAEMON_ERROR, action_of
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import TickData  # no public name
     from dagster._daemon.types import DaemonHeartbeat
 
+UNREACHABLE = "DagsterUserCodeUnreachableError"
 SILENT_AFTER_S = 180.0
 """Age of a heartbeat at which a daemon is called stopped while another still works; they beat each 30 s."""
 
@@ -37,18 +38,32 @@ class DaemonLook:
     told: Collection[str] = ()
 
 
-def tick_occurrence(tick_id: int, tick: TickData) -> Occurrence:
-    """Say that a sensor or schedule failed at a tick, or that it works."""
-    kind = "sensor" if "SENSOR" in tick.instigator_type.value else "schedule"
+def tick_occurrences(tick_id: int, tick: TickData) -> Iterator[Occurrence]:
+    """Yield that a sensor or schedule failed at a tick, or that it works.
+
+    Where no code server answered, that is said once for all of them; every tick that goes well ends it.
+    """
     failed = tick.status.value == "FAILURE"
-    cause = cause_of_info(tick.error) if failed else None
+    name = redact(tick.instigator_name)
+    kind = "sensor" if "SENSOR" in tick.instigator_type.value else "schedule"
+    gone = failed and UNREACHABLE in classes_of(tick.error)
+    if gone or not failed:
+        title = "Dagster's code server: " + ("does not answer" if gone else "answers again")
+        yield _of_tick(tick_id, tick, {"server": "code"}, title, "server" if gone else "server:ok")
+    if not gone:
+        title = f"{kind} {name}: " + ("failed" if failed else "works again")
+        yield _of_tick(tick_id, tick, {kind: name}, title, "failed" if failed else "ok")
+
+
+def _of_tick(tick_id: int, tick: TickData, labels: dict[str, str], title: str, key: str) -> Occurrence:
+    failed = tick.status.value == "FAILURE"
     return Occurrence(
-        event_id=f"dagster:tick:{tick_id}",
+        event_id=f"dagster:tick:{tick_id}:{key}",
         rule=AUTOMATION_FAILED,
         level=Level.ERROR,
-        labels={kind: redact(tick.instigator_name)},
-        title=f"{kind} {redact(tick.instigator_name)}: " + ("failed" if failed else "works again"),
-        detail=cause.words if cause else "",
+        labels=labels,
+        title=title,
+        detail=cause_of_info(tick.error).words if failed else "",
         action=action_of(AUTOMATION_FAILED),
         at=datetime.fromtimestamp(tick.end_timestamp or tick.timestamp, UTC),
         resolves=not failed,

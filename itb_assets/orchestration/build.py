@@ -5,8 +5,13 @@ It computes nothing and reads the environment only where no settings are handed 
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
+from itb_assets.orchestration.alert_asset import incidents_asset, incidents_check
+from itb_assets.orchestration.alert_hooks import telling_executor
+from itb_assets.orchestration.alert_sensor import alert_sensors, fast_teller
 from itb_assets.orchestration.assets import all_assets
 from itb_assets.orchestration.checks import all_checks
 from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager
@@ -24,17 +29,18 @@ def build_platform(settings: Settings) -> Platform:
 
 
 def build_defs(*, settings: Settings | None = None, platform: Platform | None = None) -> dg.Definitions:
-    """Assemble assets, checks, jobs, schedules, IO managers and the platform they all share."""
+    """Assemble assets, checks, jobs, schedules, sensors, IO managers and the platform they all share."""
     platform = platform or build_platform(settings or load_settings())
     return dg.Definitions(
-        assets=all_assets(platform),
-        asset_checks=all_checks(platform),
+        assets=[*all_assets(platform), incidents_asset()],
+        asset_checks=[*all_checks(platform), incidents_check()],
         jobs=[*all_jobs(platform), retention_job(platform)],
         schedules=[*all_schedules(platform), retention_schedule(platform)],
+        sensors=alert_sensors(platform),
         resources={
             "platform": platform,
             "frames": FrameIOManager(platform),
             "models": ModelIOManager(platform),
         },
-        executor=dg.in_process_executor,
+        executor=telling_executor(cache(lambda: fast_teller(platform))),
     )

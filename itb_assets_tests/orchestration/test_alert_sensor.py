@@ -33,7 +33,7 @@ def tick(platform: Platform, name: str, instance: dg.DagsterInstance) -> str:
 def test_they_run_by_themselves_every_five_seconds(tmp_path):
     for sensor in alert_sensors(platform_on(tmp_path, None)):
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-        assert sensor.minimum_interval_seconds == EVERY_S == 5
+        assert sensor.minimum_interval_seconds == EVERY_S < 5
         assert len(sensor.description or "") > 30
 
 

@@ -20,9 +20,24 @@ def now() -> float:
     return datetime.now(UTC).timestamp()
 
 
-def tick(room: Room, status: TickStatus, *, kind: InstigatorType = InstigatorType.SENSOR, name: str = "eyes"):
+GONE = SerializableErrorInfo(
+    "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server.\n",
+    [],
+    "DagsterUserCodeUnreachableError",
+    cause=SerializableErrorInfo("grpc._channel._InactiveRpcError: <...>\n", [], "_InactiveRpcError"),
+)
+
+
+def tick(
+    room: Room,
+    status: TickStatus,
+    *,
+    kind: InstigatorType = InstigatorType.SENSOR,
+    name: str = "eyes",
+    error: SerializableErrorInfo = ERROR,
+):
     """Have a sensor or schedule tick."""
-    error = ERROR if status is TickStatus.FAILURE else None
+    error = error if status is TickStatus.FAILURE else None
     data = TickData("origin", name, kind, status, now(), [], error=error, selector_id=f"selector {name}")
     return room.instance.create_tick(data)
 
@@ -56,6 +71,18 @@ def test_a_tick_is_told_when_it_is_over(room: Room):
     room.instance.update_tick(begun.with_status(TickStatus.FAILURE, error=ERROR))
     assert room.look().told == 1
     assert room.only().labels == {"sensor": "eyes"}
+
+
+def test_a_code_server_that_is_gone_is_one_incident_and_not_one_of_every_sensor(room: Room):
+    for name in ("eyes", "ears"):
+        tick(room, TickStatus.FAILURE, name=name, error=GONE)
+    room.look()
+    found = room.only()
+    assert found.labels == {"server": "code"}
+    assert (found.title, found.occurrences) == ("Dagster's code server: does not answer", 2)
+    tick(room, TickStatus.SKIPPED, name="others")
+    room.look()
+    assert room.incidents() == []
 
 
 def beat(room: Room, *, daemon: str = "SCHEDULER", errors=(), age: float = 0.0, process: str = "one") -> None:
