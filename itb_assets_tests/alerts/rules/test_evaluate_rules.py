@@ -253,6 +253,25 @@ def test_both_engines_compute_every_rule(alerts_engine, tmp_path):
     assert {each.rule for each in found.evaluations if each.state == "firing"} == set(RULES)
 
 
+@pytest.mark.parametrize("error", [ValueError("no font"), KeyError("x"), OSError(28, "no space left")])
+def test_an_alert_whose_chart_cannot_be_drawn_goes_out_without(connection, tmp_path, monkeypatch, error):
+    def fails(*_: object, **__: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(rules.pictures, "measure_chart", fails)
+    insert(connection, "model_drift", [drift("win_rate", "warning")])
+    news = only(told(connection, config_of(tmp_path, only_rule("model_drift")), NOW))
+    assert news.chart is None
+    assert [row[0] for row in outbox(connection)] == ["opened"]
+
+
+def test_a_chart_whose_rows_cannot_be_read_takes_nothing_along(connection, tmp_path, monkeypatch):
+    monkeypatch.setattr(rules.pictures, "_LOOKS", "SELECT 1/0 AS x")
+    insert(connection, "model_drift", [drift("win_rate", "warning")])
+    news = only(told(connection, config_of(tmp_path, only_rule("model_drift")), NOW))
+    assert (news.rule, news.chart) == ("model_drift", None)
+
+
 def test_looking_is_cheap_enough_for_every_five_seconds(connection, tmp_path):
     """A thousand trades, a look of two hundred measures a day, two markets: well below a second."""
     everything_wrong(connection)

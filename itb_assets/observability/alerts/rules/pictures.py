@@ -7,7 +7,7 @@ when drawing fails.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from itb_assets.domain.alerts import Occurrence
@@ -44,7 +44,8 @@ def picture(look: Look, told: Occurrence) -> bytes | None:
         if told.rule in _MEASURES:
             return _measure(look, told)
         if told.rule in _LOSSES:
-            return pnl_picture(look, until=look.now, paper=told.rule != _LOSSES[0], labels=told.labels)
+            until = look.now + timedelta(microseconds=1)  # with what ended at this very moment
+            return pnl_picture(look, until=until, paper=told.rule != _LOSSES[0], labels=told.labels)
     except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError):
         return None
     return None
@@ -58,15 +59,27 @@ def pnl_picture(look: Look, *, until: datetime, paper: bool, labels: Mapping[str
     if not wanted:
         return None
     currency = labels.get("currency") or _currency(wanted[-1])
-    days: dict[date, float] = {}
+    last = (until - timedelta(microseconds=1)).date()
+    days = {last - timedelta(days=back): 0.0 for back in reversed(range(DAYS))}
     for row in wanted:
-        if _currency(row) == currency:
-            day = row["day"].astimezone(UTC).date()
-            days[day] = days.get(day, 0.0) + row["pnl"]
-    what = " ".join(labels.values()) or look.say("paper" if paper else "executed")
+        day = row["day"].astimezone(UTC).date()
+        if _currency(row) == currency and day in days:
+            days[day] += row["pnl"]
+    named = [labels[name] for name in ("account", "symbol", "freq", "variant") if name in labels]
     return pnl_chart(
-        list(days), list(days.values()), title=what, currency=currency, language=look.config.language
+        list(days),
+        list(days.values()),
+        title=" ".join(named) or look.say("paper" if paper else "executed"),
+        currency=currency,
+        limit=None if paper or not labels else _limit(look, currency),
+        language=look.config.language,
     )
+
+
+def _limit(look: Look, currency: str) -> float | None:
+    """Return the loss of a day that alarms, as a number below zero."""
+    capital = look.config.capital.executed.get(currency)
+    return None if capital is None else -capital * look.config.rules.daily_loss.threshold / 100
 
 
 def _measure(look: Look, told: Occurrence) -> bytes:
