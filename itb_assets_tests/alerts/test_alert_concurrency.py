@@ -191,3 +191,17 @@ def test_a_claim_ends_with_its_lease(alerts_engine):
         assert outbox.claim(connection, now=START + timedelta(seconds=19), limit=9, lease_s=20) == []
         [row] = outbox.claim(connection, now=START + timedelta(seconds=20), limit=9, lease_s=20)
         assert row.leased_before
+
+
+def test_nobody_waits_for_what_another_is_taking(alerts_engine):
+    """While one has not yet committed what it took, another gets the rest at once."""
+    for turn in range(3):
+        report(alerts_engine, f"e{turn}", labels={"asset": f"a{turn}"})
+    with alerts_engine.begin() as one, alerts_engine.begin() as other:
+        other.execute(sa.text("SET LOCAL statement_timeout = '5s'"))
+        taken = [
+            [row.id for row in outbox.claim(connection, now=START, limit=limit, lease_s=20)]
+            for connection, limit in ((one, 2), (other, 9))
+        ]
+    assert [len(ids) for ids in taken] == [2, 1]
+    assert not set(taken[0]) & set(taken[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -38,9 +39,10 @@ steps = st.one_of(
     st.tuples(st.just("tell again"), st.integers(0, 40)),
     st.tuples(st.just("acknowledge"), identities),
     st.tuples(st.just("silence"), identities, st.sampled_from([1, 20, 400])),
+    st.tuples(st.just("flap"), identities, levels, st.integers(1, 6)),
     st.tuples(st.just("wait"), st.sampled_from([1, 3, 10, 16, 31, 245, 1500])),
 )
-histories = st.lists(steps, min_size=1, max_size=45)
+histories = st.lists(steps, min_size=1, max_size=30)
 
 
 class Alerts(Protocol):
@@ -147,10 +149,21 @@ def asked(identity: int, until: datetime) -> Silence:
     return Silence(matchers={"rule": rule, **labels}, until=until, who="ana", why="known")
 
 
+def steps_of(history: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Return the steps, coming and going as the several that it is."""
+    for what, *rest in history:
+        if what != "flap":
+            yield what, *rest
+            continue
+        identity, level, times = rest
+        for _ in range(times):
+            yield from (("fire", identity, level, 0), ("resolve", identity, 0), ("wait", 3))
+
+
 def play(history: list[tuple[Any, ...]], alerts: Alerts) -> PlainAlerts:
     """Play a history to both and compare what is told at each step."""
     model, now, causes = PlainAlerts(), START, []
-    for turn, (what, *rest) in enumerate(history):
+    for turn, (what, *rest) in enumerate(steps_of(history)):
         before = len(model.told)
         if what == "wait":
             now += rest[0] * MINUTE
