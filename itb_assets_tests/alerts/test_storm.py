@@ -14,7 +14,7 @@ def test_a_storm_loses_nothing_is_never_too_fast_and_repeats_only_what_may_not_h
     repository, tmp_path
 ):
     command = [sys.executable, str(repository / "benchmarks" / "alert_storm.py"), "--json"]
-    options = ["--seconds", "10", "--outage", "2", "--kill-every", "2.5", "--folder", str(tmp_path)]
+    options = ["--seconds", "10", "--outage", "2", "--kill-every", "1.5", "--folder", str(tmp_path)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=240)
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
@@ -23,6 +23,6 @@ def test_a_storm_loses_nothing_is_never_too_fast_and_repeats_only_what_may_not_h
     assert done.returncode == 0
     assert found["events"] == 1000
     assert found["critical"] == 20
-    assert found["kills"] >= 2
+    assert found["kills"] >= 1
     assert found["faults"]["lost_answer"] + found["faults"]["too_many"] >= 1
     assert found["messages"] < found["rows"], "digests were needed"
