@@ -64,7 +64,6 @@ class Spoken:
         said = {
             "title": self._word("refuses", channel=channel),
             "detail": f"{why}\n{self._word('instead')}",
-            "action": "alert-channel-refused",
         }
         return {"level": Level.CRITICAL.label, "at": now.isoformat(), **said}
 
