@@ -18,6 +18,7 @@ from itb_assets.errors import ConfigError, InvalidMarket
 
 PUBLIC_REST_URL = "https://data-api.binance.vision"
 PUBLIC_ARCHIVE_URL = "https://data.binance.vision"
+PUBLIC_TELEGRAM_URL = "https://api.telegram.org"
 DEMO_ROOT = Path(".demo")
 EARLIEST_YEAR = 2010
 
@@ -105,6 +106,25 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the web UI listens on")
     port: int = Field(3000, ge=1, le=65535, description="port of the web UI")
+    ui_url: str | None = Field(
+        None, description="where people reach the web UI, for links in alerts; unset: host and port"
+    )
+    telegram_token: SecretStr | None = Field(
+        None, description="token of the Telegram bot that sends alerts, as @BotFather gives it"
+    )
+    telegram_chat: str | None = Field(
+        None, description="chat that the bot sends to: its number, below 0 for a group, or @name"
+    )
+    telegram_url: str = Field(PUBLIC_TELEGRAM_URL, description="base URL of Telegram's Bot API")
+    slack_url: SecretStr | None = Field(
+        None, description="incoming webhook of Slack, for alerts where Telegram does not take them"
+    )
+    alerts_file: Path | None = Field(
+        None, description="TOML file of what your alerts do otherwise than the shipped ones"
+    )
+    lang: Literal["en", "pt"] | None = Field(
+        None, description="language of alerts, en or pt; unset: as the alerts' file says, at first en"
+    )
 
     @field_validator("symbols", "freqs", "retention_days", mode="before")
     @classmethod

@@ -44,7 +44,8 @@ def alert_reader(platform: Platform) -> AlertReader | None:
 
 def ui_url_of(platform: Platform) -> str:
     """Return where runs have their pages."""
-    return f"http://{platform.settings.host}:{platform.settings.port}"
+    settings = platform.settings
+    return (settings.ui_url or f"http://{settings.host}:{settings.port}").rstrip("/")
 
 
 def fast_teller(platform: Platform) -> FastTeller | None:

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from itb_assets.domain.alerts import Occurrence
 from itb_assets.errors import ItbError
 from itb_assets.observability.alerts import state, store
-from itb_assets.observability.alerts.config import AlertConfig, load_config
+from itb_assets.observability.alerts.config import AlertConfig
+from itb_assets.orchestration.alert_channels import config_of
 from itb_assets.orchestration.alert_cursor import Read
 from itb_assets.orchestration.alert_words import unreadable
 from itb_assets.orchestration.platform import Platform
@@ -95,7 +96,9 @@ def writer_of(platform: Platform, *, statement_timeout_s: float = STATEMENT_TIME
     url = platform.settings.database_url
     if url is None:
         return None
-    return AlertWriter(url.get_secret_value(), load_config(), statement_timeout_s=statement_timeout_s)
+    return AlertWriter(
+        url.get_secret_value(), config_of(platform.settings), statement_timeout_s=statement_timeout_s
+    )
 
 
 @dataclass

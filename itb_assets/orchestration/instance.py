@@ -114,9 +114,14 @@ def register_secrets(settings: Settings) -> None:
             register_secret(url.get_secret_value())
             password = urlsplit(url.get_secret_value()).password
             register_secret(unquote(password) if password else "")
-    for secret in (settings.model_signing_key, settings.reader_password):
+    for secret in (settings.model_signing_key, settings.reader_password, settings.telegram_token):
         if secret is not None:
             register_secret(secret.get_secret_value())
+    if settings.telegram_token is not None:
+        register_secret(settings.telegram_token.get_secret_value().partition(":")[2])
+    if settings.slack_url is not None:
+        register_secret(settings.slack_url.get_secret_value())
+        register_secret(urlsplit(settings.slack_url.get_secret_value()).path.strip("/"))
 
 
 @contextmanager
