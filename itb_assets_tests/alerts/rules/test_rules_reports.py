@@ -36,6 +36,7 @@ def test_summaries_are_told_once_a_day(connection, tmp_path):
     assert evaluate_all(connection, config, early).reports == ()
     for now in (TODAY + 11 * MINUTE, TODAY + 12 * MINUTE, TODAY + 23 * HOUR):
         told(connection, config, now)
+    assert evaluate_all(connection, config, TODAY + 23 * HOUR + 2 * MINUTE).reports == ()
     kind, level, message, chart = only(outbox(connection))
     assert (kind, level) == ("report", 10)
     assert message["title"] == "profit and loss of 2026-03-10"
