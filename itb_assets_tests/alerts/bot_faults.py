@@ -22,6 +22,7 @@ KINDS = (
     "forbidden",  # 403: the bot was blocked, the webhook's app was switched off
     "not_found",  # 404
     "refused",  # 400 with `words`
+    "own_error",  # 500 in the service's own words, not accepted
     "garbage",  # 200 with what is no JSON
     "empty",  # 200 with nothing
     "torn",  # accepted, the answer breaks off in the middle

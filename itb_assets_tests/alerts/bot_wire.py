@@ -222,11 +222,12 @@ def _planned(fault: Fault) -> tuple[int, bytes, dict[str, str]] | None:
     if fault.kind == "too_many":
         words = f"Too Many Requests: retry after {fault.retry_after:g}"
         raise Refusal(429, words, retry_after=fault.retry_after)
-    if fault.kind in {"unauthorized", "forbidden", "not_found", "refused"}:
+    if fault.kind in {"unauthorized", "forbidden", "not_found", "refused", "own_error"}:
         words = {
             "unauthorized": (401, "Unauthorized"),
             "forbidden": (403, "Forbidden: bot was blocked by the user"),
             "not_found": (404, "Not Found"),
+            "own_error": (500, "Internal Server Error"),
             "refused": (400, fault.words),
         }[fault.kind]
         raise Refusal(*words)

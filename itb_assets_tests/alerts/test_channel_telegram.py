@@ -133,13 +133,13 @@ def test_a_pause_is_passed_on_as_it_was_asked_for(api):
 
 def test_a_group_that_moved_says_where_to(api):
     api.move(GROUP, -1009)
-    channel = telegram(api, GROUP)
+    channel = telegram(api, GROUP, thread=7)
     for chart in (None, picture()):
         with pytest.raises(Moved) as raised:
             channel.send("text", chart)
         assert raised.value.new_chat_id == -1009
     channel.moved_to(raised.value.new_chat_id).send("text")
-    assert [sent.chat for sent in api.sent] == ["-1009"]
+    assert [(sent.chat, sent.thread) for sent in api.sent] == [("-1009", "7")]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,7 @@ def test_an_unknown_chat_and_a_wrong_token_are_refused(api):
         ("error", {"status": 500}, True),
         ("error", {"status": 502}, True),
         ("error", {"status": 403}, False),  # the page of a proxy, not the Bot API
+        ("own_error", {}, True),
         ("garbage", {}, True),
         ("empty", {}, True),
         ("redirect", {}, False),
