@@ -10,7 +10,7 @@ from functools import cache
 
 import dagster as dg
 
-from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS, show_incidents
+from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS
 from itb_assets.orchestration.alert_hooks import FastTeller
 from itb_assets.orchestration.alert_reading import AlertReader
 from itb_assets.orchestration.alert_subjects import Subjects
@@ -75,10 +75,7 @@ def _events_sensor(platform: Platform) -> dg.SensorDefinition:
         opened = reader()
         if opened is None:
             return dg.SkipReason("no database is configured: set ITB_DATABASE_URL to have alerts")
-        found = opened.look(context.instance)
-        if not found.busy:
-            show_incidents(context.instance, opened.writer, opened.clock())
-        return dg.SkipReason(str(found))
+        return dg.SkipReason(str(opened.look(context.instance)))
 
     return alert_events
 
