@@ -190,7 +190,7 @@ def test_compose_holds_no_password_of_its_own():
 
 
 def test_every_service_restarts_and_tells_its_health(services):
-    assert set(services) == {"database", "code", "webserver", "daemon"}
+    assert set(services) == {"database", "code", "webserver", "daemon", "alerter"}
     for service in services.values():
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]
@@ -208,7 +208,7 @@ def test_images_are_pinned_and_match_the_package(services):
     tags = {name: service["image"].partition(":")[2] for name, service in services.items()}
     assert all(re.match(r"\d+\.\d+\.\d+", tag) for tag in tags.values())
     assert re.fullmatch(r"2\.28\.3-pg17@sha256:[0-9a-f]{64}", tags["database"])
-    assert {tags[name] for name in ("code", "webserver", "daemon")} == {version}
+    assert {tags[name] for name in ("code", "webserver", "daemon", "alerter")} == {version}
 
 
 def test_the_pipeline_neither_connects_as_a_superuser_nor_knows_its_password(tmp_path):
@@ -218,7 +218,7 @@ def test_the_pipeline_neither_connects_as_a_superuser_nor_knows_its_password(tmp
     assert done.returncode == 0, done.stderr
     found = yaml.safe_load(done.stdout)["services"]
     assert found["database"]["environment"]["POSTGRES_USER"] == "postgres"
-    for name in ("code", "webserver", "daemon"):
+    for name in ("code", "webserver", "daemon", "alerter"):
         environment = found[name]["environment"]
         assert environment["ITB_DATABASE_URL"] == "postgresql+psycopg2://itb:a1@database:5432/itb"
         assert environment["ITB_DATABASE_TIER"] == "community"

@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from itb_assets.cli import (
+    alerter,
+    alerts,
     database,
     drift,
     health,
@@ -44,7 +46,10 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 problems found, 2 wrong input, 3 try again later, 4 bad data or storage.",
 )
-for module in (run, runs, markets, models, performance, trades, query, drift, storage, database, health):
+for module in (
+    *(run, runs, markets, models, performance, trades, query, drift),
+    *(alerter, alerts, storage, database, health),
+):
     module.register(app)
 
 

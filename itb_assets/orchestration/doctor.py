@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from itb_assets.errors import ItbError, StorageError
+from itb_assets.orchestration.alert_desk import alerter_state
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.orchestration.policies import policies_of
@@ -51,6 +52,7 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
         ("dagster's records", _records),
         ("exchange", _exchange),
         ("archive", _archive),
+        ("alerts", alerter_state),
     ):
         yield _asked(what, look, settings)
 

@@ -1,0 +1,229 @@
+"""Commands about alerts: `itb alerts list|ack|silence|unsilence|test|rules|replay`.
+
+What each of them does is the alerts' own; here it is asked for and shown.
+"""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.domain.alerts import Silence
+from itb_assets.errors import InputError
+from itb_assets.observability.alerts import outbox, store
+from itb_assets.observability.alerts.config_values import Length
+from itb_assets.orchestration.alert_channels import config_of
+from itb_assets.orchestration.alert_desk import (
+    alerts_open,
+    dead_rows,
+    incident_rows,
+    labels_text,
+    matchers_of,
+    rule_rows,
+    send_test,
+)
+from itb_assets.settings import load_settings
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Who = Annotated[str, typer.Option(help="Who does it, for others to ask; default: your user name.")]
+
+alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong, who looks after it, and who is told.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(alerts_app, name="alerts")
+
+
+@alerts_app.command("list")
+def alerts_list(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also incidents that are over.")] = False,
+    silences: Annotated[bool, typer.Option("--silences", help="Silences in force instead.")] = False,
+    newest: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """List open incidents, the worst first; each is one thing that is wrong, however often it was told.
+
+    Example: `itb alerts list --all`
+    """
+    with alerts_open(load_settings()) as connection:
+        if silences:
+            rows = [_silence_row(each) for each in store.silences(connection, now=datetime.now(UTC))]
+        else:
+            rows = incident_rows(store.incidents(connection, open_only=not everything, limit=newest))
+    if not as_json and not silences:
+        rows = [{key: value for key, value in row.items() if key != "told_at"} for row in rows]
+    title = "Silences" if silences else "Incidents"
+    emit(
+        rows, title=title, as_json=as_json, empty="no silence is in force" if silences else "nothing is wrong"
+    )
+
+
+@alerts_app.command("ack")
+def alerts_ack(
+    incident: Annotated[int, typer.Argument(help="Number of the incident, as `itb alerts list` shows it.")],
+    *,
+    who: Who = "",
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Acknowledge an open incident: somebody looks after it, so it is not repeated unless it gets worse.
+
+    Example: `itb alerts ack 17 --who maria`
+    """
+    with alerts_open(load_settings()) as connection:
+        found = store.acknowledge(connection, incident, who or getpass.getuser(), datetime.now(UTC))
+        rows = incident_rows([found])
+        if dry_run:
+            connection.rollback()
+    emit(rows, title="Would acknowledge" if dry_run else "Acknowledged", as_json=as_json, empty="")
+
+
+@alerts_app.command("silence")
+def alerts_silence(
+    matchers: Annotated[
+        list[str], typer.Argument(help="What is kept quiet: rule=NAME, label=VALUE; * ends a value.")
+    ],
+    *,
+    why: Annotated[str, typer.Option(help="Why, for whoever finds it quiet.")],
+    length: Annotated[str, typer.Option("--for", help="How long, such as 90s, 30m, 2h or 3d.")] = "2h",
+    who: Who = "",
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Keep quiet for a while about what fits all matchers; incidents are still kept and listed.
+
+    Example: `itb alerts silence rule=data_stale symbol=BTC* --for 2h --why "exchange maintenance"`
+    """
+    now = datetime.now(UTC)
+    silence = Silence(
+        matchers=matchers_of(matchers), until=now + _length(length), who=who or getpass.getuser(), why=why
+    )
+    with alerts_open(load_settings()) as connection:
+        number = store.add_silence(connection, silence, now)
+        if dry_run:
+            connection.rollback()
+    row = _silence_row(silence) | {"id": None if dry_run else number}
+    emit([row], title="Would silence" if dry_run else "Silenced", as_json=as_json, empty="")
+
+
+@alerts_app.command("unsilence")
+def alerts_unsilence(
+    silence: Annotated[
+        int, typer.Argument(help="Number of the silence, as `itb alerts list --silences` shows it.")
+    ],
+    *,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """End a silence before its time; its record stays.
+
+    Example: `itb alerts unsilence 3`
+    """
+    now = datetime.now(UTC)
+    with alerts_open(load_settings()) as connection:
+        rows = [_silence_row(each) for each in store.silences(connection, now=now) if each.id == silence]
+        if not rows:
+            raise InputError(
+                f"no silence {silence} is in force: `itb alerts list --silences` shows those that are"
+            )
+        if not dry_run:
+            store.remove_silence(connection, silence, now)
+    emit(rows, title="Would end" if dry_run else "Ended", as_json=as_json, empty="")
+
+
+@alerts_app.command("test")
+def alerts_test(
+    text: Annotated[str, typer.Argument(help="What the message says.")] = "alerts arrive",
+    *,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Put a test message in for every channel that is set up; `itb alerter` delivers it within seconds.
+
+    Example: `itb alerts test`
+    """
+    settings = load_settings()
+    with alerts_open(settings) as connection:
+        made = send_test(connection, settings, text, datetime.now(UTC))
+        rows = [
+            {"id": row.id, "channel": row.channel} for row in outbox.pending(connection) if row.id in made
+        ]
+        if dry_run:
+            connection.rollback()
+    emit(rows, title="Would send" if dry_run else "Waits to be sent", as_json=as_json, empty="")
+
+
+@alerts_app.command("rules")
+def alerts_rules(
+    *,
+    firing: Annotated[bool, typer.Option("--firing", help="Only rules that find something wrong.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Show every rule with what it last found, and what it lacks where it could not tell.
+
+    Example: `itb alerts rules --firing`
+
+    "insufficient" has too few data or too old ones, "no_data" has none; neither is the same as "ok".
+    """
+    settings = load_settings()
+    config = config_of(settings)
+    with alerts_open(settings) as connection:
+        rows = rule_rows(connection, config)
+    rows = [row for row in rows if not firing or row["state"] == "firing"]
+    emit(rows, title="Rules", as_json=as_json, empty="no rule finds anything wrong")
+
+
+@alerts_app.command("replay")
+def alerts_replay(
+    messages: Annotated[
+        list[int] | None, typer.Argument(help="Numbers of messages; without any they are listed.")
+    ] = None,
+    *,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """List messages that were given up because their channel refuses them, or send some of them again.
+
+    Example: `itb alerts replay 41 42`
+    """
+    with alerts_open(load_settings()) as connection:
+        rows = dead_rows(connection)
+        if messages:
+            missing = sorted(set(messages) - {row["id"] for row in rows})
+            if missing:
+                raise InputError(
+                    f"no message {missing[0]} was given up: `itb alerts replay` lists those that were"
+                )
+            rows = [row for row in rows if row["id"] in messages]
+            if not dry_run:
+                outbox.replay(connection, messages, datetime.now(UTC))
+    title = "Given up" if not messages else "Would send again" if dry_run else "Sent again"
+    emit(rows, title=title, as_json=as_json, empty="no message was given up")
+    if rows and not messages and not as_json:
+        console.print("`itb alerts replay NUMBER` sends one again, once its channel takes messages")
+
+
+def _silence_row(silence: Silence) -> dict[str, object]:
+    return {
+        "id": silence.id,
+        "what": labels_text(silence.matchers),
+        "until": f"{silence.until:%Y-%m-%d %H:%M:%S}",
+        "who": silence.who,
+        "why": silence.why,
+    }
+
+
+def _length(text: str) -> timedelta:
+    """Read a length of time as the alerts' file has it; raise InputError for what is none."""
+    try:
+        found: timedelta = TypeAdapter(Length).validate_python(text)
+    except ValidationError:
+        raise InputError(f"--for {text!r}: expected a length of time such as 90s, 30m, 2h or 3d") from None
+    return found

@@ -1,0 +1,220 @@
+"""What a person does about alerts: look, acknowledge, silence, send a test, send again what was given up.
+
+What becomes of an incident belongs to `observability.alerts`; words for the terminal to the command line.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from itb_assets.domain.alerts import Incident, Level, Message
+from itb_assets.errors import ConfigError, InputError, StorageError
+from itb_assets.observability.alerts import outbox
+from itb_assets.observability.alerts.config import AlertConfig
+from itb_assets.observability.alerts.config_rules import Rule
+from itb_assets.observability.alerts.dispatcher import HEARTBEAT
+from itb_assets.observability.alerts.state import RuleState, states
+from itb_assets.orchestration.alert_channels import NONE_SET_UP, channel_names, config_of
+from itb_assets.orchestration.instance import register_secrets, running_database
+from itb_assets.orchestration.schema import known_url
+from itb_assets.settings import Settings
+from itb_assets.storage.database_errors import database_address, database_errors
+from itb_assets.storage.migrations import migrate
+
+SILENT_S = 60
+"""After so many seconds without a heartbeat the alerter counts as gone."""
+
+_CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_BEAT = sa.text("SELECT at FROM heartbeats WHERE name = :name")
+_THERE = sa.text("SELECT to_regclass('heartbeats') IS NOT NULL")
+
+
+@contextmanager
+def alerts_engine(settings: Settings) -> Iterator[sa.Engine]:
+    """Yield an engine over a deployment's database with its tables; raise ConfigError where none is named."""
+    engine = _engine(_url(settings))
+    try:
+        with database_errors(engine.url):
+            migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def alerts_open(settings: Settings) -> Iterator[sa.Connection]:
+    """Yield one transaction over the tables of alerts, committed on leaving; an error undoes it."""
+    with running_database(settings) as ready:
+        register_secrets(ready)
+        with alerts_engine(ready) as engine, database_errors(engine.url), engine.begin() as connection:
+            yield connection
+
+
+def _url(settings: Settings) -> sa.URL:
+    if settings.database_url is None:
+        raise ConfigError(["ITB_DATABASE_URL is not set: alerts need a database"])
+    return database_address(settings.database_url.get_secret_value())
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECTION)
+
+
+def incident_rows(found: Sequence[Incident]) -> list[dict[str, Any]]:
+    """Return incidents as rows of a table."""
+    return [
+        {
+            "id": each.id,
+            "level": each.level.label,
+            "rule": each.rule,
+            "what": labels_text(each.labels),
+            "title": each.title,
+            "detail": each.detail.partition("\n")[0],
+            "times": each.occurrences,
+            "first_at": _time(each.first_at),
+            "last_at": _time(each.last_at),
+            "told_at": _time(each.last_notified_at),
+            "acked_by": each.acked_by,
+            "resolved_at": _time(each.resolved_at),
+        }
+        for each in found
+    ]
+
+
+def rule_rows(connection: sa.Connection, config: AlertConfig) -> list[dict[str, Any]]:
+    """Return every rule with what it last said of each thing it watches; those told by events have none."""
+    said: dict[str, list[RuleState]] = {}
+    for each in states(connection):
+        said.setdefault(each.rule, []).append(each)
+    nothing: tuple[RuleState | None, ...] = (None,)
+    return [
+        _rule_row(name, rule, look)
+        for name, rule in config.rules.named().items()
+        for look in said.get(name) or nothing
+    ]
+
+
+def _rule_row(name: str, rule: Rule, look: RuleState | None) -> dict[str, Any]:
+    state, detail = "told by events", ""
+    if not rule.enabled:
+        state = "off"
+    elif look is not None:
+        state, detail = look.state, look.detail
+    elif rule.source != "events":
+        state, detail = "not computed", "`itb alerter` computes it"
+    return {
+        "rule": name,
+        "level": rule.level.label,
+        "state": state,
+        "what": "" if look is None else labels_text(look.labels),
+        "value": None if look is None else look.value,
+        "threshold": getattr(rule, "threshold", None),
+        "since": None if look is None else _time(look.since),
+        "detail": detail,
+    }
+
+
+def send_test(connection: sa.Connection, settings: Settings, text: str, now: datetime) -> list[int]:
+    """Put a test into the outbox for every channel that is set up; return the messages' ids.
+
+    Raises ConfigError where none is.
+    """
+    names = channel_names(settings)
+    if not names:
+        raise ConfigError([NONE_SET_UP])
+    key = uuid.uuid4().hex
+    message = Message(title=text, level=Level.INFO.label, at=now.isoformat())
+    made = [
+        outbox.enqueue(
+            connection,
+            outbox.Draft(
+                dedup_key=f"{name}:test:{key}",
+                channel=name,
+                level=Level.INFO,
+                kind="test",
+                message=message,
+            ),
+            now=now,
+        )
+        for name in names
+    ]
+    return [row for row in made if row is not None]
+
+
+def dead_rows(connection: sa.Connection) -> list[dict[str, Any]]:
+    """Return the messages that were given up, as rows of a table."""
+    return [
+        {
+            "id": row.id,
+            "channel": row.channel,
+            "level": row.level.label,
+            "kind": row.kind,
+            "title": str(row.message.get("title", "")),
+            "attempts": row.attempts,
+            "given_up_at": _time(row.dead_at),
+            "why": row.last_error,
+        }
+        for row in outbox.dead_letters(connection)
+    ]
+
+
+def alerter_state(settings: Settings) -> str:
+    """Say who is told and how long ago the alerter was alive; raise StorageError where it is gone.
+
+    Without a channel nothing is wrong: nobody asked to be told. Raises ConfigError for settings or a file of
+    alerts that are wrong.
+    """
+    config_of(settings)
+    names, age_s = channel_names(settings), heartbeat_age_s(settings)
+    heard = "it never ran" if age_s is None else f"last heartbeat {timedelta(seconds=round(age_s))} ago"
+    if not names:
+        return f"{NONE_SET_UP} ({heard})"
+    if age_s is None or age_s > SILENT_S:
+        raise StorageError(f"{heard}, so nobody is told over {', '.join(names)}: start `itb alerter`")
+    return f"tells over {', '.join(names)}, {heard}"
+
+
+def heartbeat_age_s(settings: Settings) -> float | None:
+    """Return the seconds since the alerter was alive; None: it never was, or its database does not run."""
+    url = known_url(settings)
+    last = None if url is None else _last_beat(url)
+    return None if last is None else max(0.0, (datetime.now(UTC) - last).total_seconds())
+
+
+def _last_beat(url: str) -> datetime | None:
+    address = database_address(url)
+    with database_errors(address), closing(_engine(address).connect()) as connection:
+        if not connection.scalar(_THERE):
+            return None
+        found: datetime | None = connection.scalar(_BEAT, {"name": HEARTBEAT})
+        return found
+
+
+def matchers_of(words: Sequence[str]) -> dict[str, str]:
+    """Read `rule=training_failed`, `symbol=BTC*`; raise InputError for what is none, or named twice."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name or not value or name in found:
+            raise InputError(
+                f"{word!r}: expected a rule or a label and its value, each once, such as "
+                "rule=training_failed or symbol=BTC*"
+            )
+        found[name] = value
+    return found
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Write labels as a person types them."""
+    return " ".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

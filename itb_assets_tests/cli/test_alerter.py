@@ -1,0 +1,89 @@
+"""`itb alerter` as a real process: what was put in arrives; without a channel it says so and keeps watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Itb
+from local_bot import SECRETS, TOKEN, BotApi, counted, deployment, telegram
+
+
+@pytest.fixture
+def bot() -> Iterator[BotApi]:
+    """Return the local Bot API."""
+    with BotApi(TOKEN) as api:
+        yield api
+
+
+@contextmanager
+def working(itb: Itb, said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `itb alerter` for the length of a block, and stop it as a service is stopped."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ITB_", "DAGSTER_"))}
+    with said.open("wb") as out:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("itb"), "alerter"],
+            env=kept | dict(itb.environment),
+            cwd=itb.folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_test_arrives_and_no_secret_is_said(tmp_path, postgres_url, bot):
+    """Made before the alerter runs, and while it does; a stop is no failure."""
+    itb, said = deployment(tmp_path, postgres_url, **telegram(bot.url)), tmp_path / "said"
+    assert itb("alerts", "test", "made before").code == 0
+    with working(itb, said) as process:
+        bot.wait_for(lambda sent: "made before" in sent.text.lower(), timeout_s=90)
+        assert itb("alerts", "test", "made meanwhile").code == 0
+        bot.wait_for(lambda sent: "made meanwhile" in sent.text.lower(), timeout_s=30)
+        (checked,) = itb("alerter", "--check", "--json").json()
+        assert checked["alive"]
+        rows = {row["what"]: row for row in itb("doctor", "--json").json()}
+        assert rows["alerts"]["found"].startswith("tells over telegram, last heartbeat 0:00:")
+    text = said.read_text("utf-8")
+    assert process.returncode == 0, text
+    assert "Alerts go to telegram." in text
+    assert not [secret for secret in SECRETS if secret in text]
+
+
+def test_one_round_without_a_channel_keeps_watch(tmp_path, postgres_url):
+    itb = deployment(tmp_path, postgres_url)
+    assert itb("alerter", "--check", "--json").code == 1
+    done = itb("alerter", "--once", "--json")
+    assert done.code == 0, done
+    assert "no channel is set up, so nobody is told; incidents are kept" in done.err
+    assert done.json()[0]["evaluations"] > 10
+    assert counted(postgres_url, "alert_outbox") == 0
+    rules = {row["rule"]: row["state"] for row in itb("alerts", "rules", "--json").json()}
+    assert rules["daily_loss"] == "no_data"
+    assert itb("alerter", "--check", "--json").json()[0]["alive"]
+
+
+def test_one_round_delivers_what_waits(tmp_path, postgres_url, bot):
+    """Over the channel that is set up, although the shipped file names the other one."""
+    itb = deployment(tmp_path, postgres_url, ITB_SLACK_URL=bot.slack_url)
+    assert itb("alerts", "test", "over slack").code == 0
+    began = time.monotonic()
+    done = itb("alerter", "--once", "--json")
+    assert done.code == 0, done
+    assert done.json()[0]["waiting"] == 0
+    assert time.monotonic() - began < 40
+    assert any("over slack" in text.lower() for text in bot.texts)
+    assert not [secret for secret in SECRETS if secret in done.out + done.err]

@@ -1,0 +1,124 @@
+"""`itb alerts` shows what is wrong and keeps what a person decides about it; a dry run keeps nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from local_bot import SECRETS, TOKEN, connected, counted, deployment, telegram, wrong
+
+from itb_assets.observability.alerts import outbox
+
+AWAY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def desk(tmp_path, postgres_url):
+    """Return the command over an empty database, with Telegram set up."""
+    return deployment(tmp_path, postgres_url, **telegram(AWAY))
+
+
+def test_incidents_are_listed_and_acknowledged(desk, postgres_url):
+    number = wrong(postgres_url, "one", symbol="BTCUSDT", freq="5m")
+    wrong(postgres_url, "two", symbol="BTCUSDT", freq="5m")
+    (row,) = desk("alerts", "list", "--json").json()
+    assert (row["id"], row["rule"], row["times"]) == (number, "training_failed", 2)
+    assert (row["what"], row["detail"], row["acked_by"]) == ("freq=5m symbol=BTCUSDT", "no rows", None)
+    tried = desk("alerts", "ack", str(number), "--who", "maria", "--dry-run", "--json")
+    assert tried.json()[0]["acked_by"] == "maria"
+    assert desk("alerts", "list", "--json").json() == [row]
+    assert desk("alerts", "ack", str(number), "--who", "maria").code == 0
+    assert desk("alerts", "list", "--json").json()[0]["acked_by"] == "maria"
+    assert "maria" in desk("alerts", "list").out
+    refused = desk("alerts", "ack", "999")
+    assert refused.code == 2
+    assert "no incident 999 is open: `itb alerts list` shows those that are" in refused.err
+
+
+def test_a_silence_keeps_quiet_until_it_is_ended(desk, postgres_url):
+    asked = ("alerts", "silence", "rule=training_failed", "symbol=BTC*", "--for", "1h", "--why", "moving")
+    assert desk(*asked, "--dry-run").code == 0
+    assert desk("alerts", "list", "--silences", "--json").json() == []
+    (made,) = desk(*asked, "--who", "maria", "--json").json()
+    assert (made["what"], made["who"]) == ("rule=training_failed symbol=BTC*", "maria")
+    wrong(postgres_url, "silenced", symbol="BTCUSDT")
+    assert counted(postgres_url, "alert_outbox") == 0
+    wrong(postgres_url, "not silenced", symbol="ETHUSDT")
+    assert counted(postgres_url, "alert_outbox") == 1
+    assert desk("alerts", "unsilence", str(made["id"]), "--dry-run").code == 0
+    assert len(desk("alerts", "list", "--silences", "--json").json()) == 1
+    assert desk("alerts", "unsilence", str(made["id"])).code == 0
+    assert desk("alerts", "list", "--silences").out == "no silence is in force\n"
+    again = desk("alerts", "unsilence", str(made["id"]))
+    assert again.code == 2
+    assert "is in force" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("symbol",), "expected a rule or a label and its value"),
+        (("symbol=A", "symbol=B"), "each once"),
+        (("symbol=A", "--for", "soon"), "--for 'soon': expected a length of time"),
+    ],
+)
+def test_a_silence_that_is_none(desk, words, said):
+    refused = desk("alerts", "silence", *words, "--why", "moving")
+    assert refused.code == 2
+    assert said in refused.err
+
+
+def test_a_test_is_put_in_once_for_each_channel(desk, postgres_url):
+    assert desk("alerts", "test", "--dry-run", "--json").json()[0]["channel"] == "telegram"
+    assert counted(postgres_url, "alert_outbox") == 0
+    hook = f"{AWAY}/services/T0/B0/abcdefgh"
+    rows = desk("alerts", "test", "hello", "--json", ITB_SLACK_URL=hook).json()
+    assert [row["channel"] for row in rows] == ["telegram", "slack"]
+    with connected(postgres_url) as connection:
+        waits = outbox.pending(connection)
+    assert {(row.kind, row.message["title"]) for row in waits} == {("test", "hello")}
+
+
+def test_a_test_without_a_channel_says_what_to_set(desk):
+    refused = desk("alerts", "test", ITB_TELEGRAM_TOKEN="", ITB_TELEGRAM_CHAT="")
+    assert refused.code == 2
+    assert "set ITB_TELEGRAM_TOKEN and ITB_TELEGRAM_CHAT, or ITB_SLACK_URL" in refused.err
+    half = desk("alerts", "test", ITB_TELEGRAM_CHAT="")
+    assert half.code == 2
+    assert "ITB_TELEGRAM_CHAT is not set, but ITB_TELEGRAM_TOKEN is" in half.err
+    assert not [secret for secret in SECRETS if secret in half.out + half.err]
+
+
+def test_what_was_given_up_is_sent_again(desk, postgres_url):
+    (made,) = desk("alerts", "test", "--json").json()
+    with connected(postgres_url) as connection:
+        outbox.dead(connection, [made["id"]], "the chat is gone", datetime.now(UTC))
+    (row,) = desk("alerts", "replay", "--json").json()
+    assert (row["id"], row["why"]) == (made["id"], "the chat is gone")
+    assert desk("alerts", "replay", str(made["id"]), "--dry-run").code == 0
+    assert counted(postgres_url, "alert_outbox") == 1
+    assert desk("alerts", "replay", str(made["id"])).code == 0
+    assert counted(postgres_url, "alert_outbox") == 2
+    assert desk("alerts", "replay", "999").code == 2
+
+
+def test_rules_say_what_they_lack(desk, tmp_path):
+    rows = {row["rule"]: row for row in desk("alerts", "rules", "--json").json()}
+    assert rows["training_failed"]["state"] == "told by events"
+    assert rows["daily_loss"]["state"] == "not computed"
+    assert rows["win_rate_low_days"]["state"] == "off"
+    assert desk("alerts", "rules", "--firing").out == "no rule finds anything wrong\n"
+    own = tmp_path / "own.toml"
+    own.write_text("[rules.no_such]\nenabled = true\n")
+    refused = desk("alerts", "rules", ITB_ALERTS_FILE=str(own))
+    assert refused.code == 2
+    assert "no_such" in refused.err
+
+
+def test_the_doctor_misses_an_alerter_and_shows_no_secret(desk):
+    for form in ((), ("--json",)):
+        said = desk("doctor", *form, ITB_SLACK_URL=f"{AWAY}/services/T0/B0/abcdefgh")
+        assert not [secret for secret in (*SECRETS, TOKEN, "abcdefgh") if secret in said.out + said.err]
+    rows = {row["what"]: row for row in said.json()}
+    assert (rows["alerts"]["state"], rows["ITB_TELEGRAM_TOKEN"]["state"]) == ("missing", "set")
+    assert "over telegram, slack: start `itb alerter`" in rows["alerts"]["found"]
