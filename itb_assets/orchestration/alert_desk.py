@@ -28,11 +28,14 @@ from itb_assets.settings import Settings
 from itb_assets.storage.database_errors import database_address, database_errors
 from itb_assets.storage.migrations import migrate
 
+RULES_HEARTBEAT = "alert_rules"
+"""The name under which the rules' loop says that it lives; the dispatcher has its own."""
+
 SILENT_S = 60
 """After so many seconds without a heartbeat the alerter counts as gone."""
 
 _CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_BEAT = sa.text("SELECT at FROM heartbeats WHERE name = :name")
+_BEAT = sa.text("SELECT min(at) FROM heartbeats WHERE name = ANY(:names)")
 _THERE = sa.text("SELECT to_regclass('heartbeats') IS NOT NULL")
 
 
@@ -182,7 +185,7 @@ def alerter_state(settings: Settings) -> str:
 
 
 def heartbeat_age_s(settings: Settings) -> float | None:
-    """Return the seconds since the alerter was alive; None: it never was, or its database does not run."""
+    """Return the seconds since both its loops were alive; None: never, or its database does not run."""
     url = known_url(settings)
     last = None if url is None else _last_beat(url)
     return None if last is None else max(0.0, (datetime.now(UTC) - last).total_seconds())
@@ -193,7 +196,7 @@ def _last_beat(url: str) -> datetime | None:
     with database_errors(address), closing(_engine(address).connect()) as connection:
         if not connection.scalar(_THERE):
             return None
-        found: datetime | None = connection.scalar(_BEAT, {"name": HEARTBEAT})
+        found: datetime | None = connection.scalar(_BEAT, {"names": [HEARTBEAT, RULES_HEARTBEAT]})
         return found
 
 

@@ -27,15 +27,12 @@ from itb_assets.observability.alerts.spoken import Spoken
 from itb_assets.observability.alerts.state import beat, beats, forget
 from itb_assets.observability.logs import get_logger, redact
 from itb_assets.orchestration.alert_channels import channels_of, config_of
-from itb_assets.orchestration.alert_desk import alerts_engine
+from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT, alerts_engine
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.orchestration.runner import followed_symbols
 from itb_assets.settings import Settings
 
 RULES_EVERY_S = 2.0
-RULES_HEARTBEAT = "alert_rules"
-"""The name under which the rules' loop says that it lives; the dispatcher has its own."""
-
 KEPT = timedelta(days=180)
 """How long what is over is remembered: much longer than any reader of events looks back."""
 
@@ -152,7 +149,7 @@ class Alerter:
         if self._followed_at is None or now - self._followed_at >= _FOLLOWED_EVERY:
             try:
                 self._followed = frozenset(_followed(self.instance, self.freqs))
-            except sa.exc.SQLAlchemyError as error:  # Dagster's database is away, ours may be there
+            except Exception as error:  # noqa: BLE001 - Dagster's database may be away and ours be there
                 get_logger().warning("followed markets are asked for later: {}", redact(in_short(error)))
             self._followed_at = now
         return self._followed

@@ -76,6 +76,19 @@ def test_one_round_without_a_channel_keeps_watch(tmp_path, postgres_url):
     assert itb("alerter", "--check", "--json").json()[0]["alive"]
 
 
+def test_a_rule_that_fires_is_told_once_in_the_language_chosen(tmp_path, postgres_url, bot):
+    own = tmp_path / "own.toml"
+    own.write_text('[rules.dagster_silent]\nexpected = ["dagster_events"]\n')
+    itb = deployment(tmp_path, postgres_url, **telegram(bot.url), ITB_ALERTS_FILE=str(own), ITB_LANG="pt")
+    done = itb("alerter", "--once", "--json")
+    assert (done.code, done.json()[0]["firing"], done.json()[0]["waiting"]) == (0, 1, 0), done
+    assert itb("alerter", "--once").code == 0
+    assert [text for text in bot.texts if "ERRO" in text] == [bot.texts[0]]
+    (incident,) = itb("alerts", "list", "--json").json()
+    assert (incident["rule"], incident["level"], incident["times"]) == ("dagster_silent", "error", 1)
+    assert [row["rule"] for row in itb("alerts", "rules", "--firing", "--json").json()] == ["dagster_silent"]
+
+
 def test_one_round_delivers_what_waits(tmp_path, postgres_url, bot):
     """Over the channel that is set up, although the shipped file names the other one."""
     itb = deployment(tmp_path, postgres_url, ITB_SLACK_URL=bot.slack_url)
