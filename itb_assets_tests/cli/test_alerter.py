@@ -15,6 +15,8 @@ import pytest
 from conftest import Itb
 from local_bot import SECRETS, TOKEN, BotApi, counted, deployment, telegram
 
+from itb_assets.storage.embedded import EmbeddedPostgres
+
 
 @pytest.fixture
 def bot() -> Iterator[BotApi]:
@@ -100,3 +102,34 @@ def test_one_round_delivers_what_waits(tmp_path, postgres_url, bot):
     assert time.monotonic() - began < 40
     assert any("over slack" in text.lower() for text in bot.texts)
     assert not [secret for secret in SECRETS if secret in done.out + done.err]
+
+
+@pytest.mark.slow
+def test_a_database_that_was_away_for_a_while_costs_nothing(tmp_path, bot):
+    """The process stays up, and both of its loops go on."""
+    server, said = EmbeddedPostgres(tmp_path / "postgres"), tmp_path / "said"
+    server.start()
+    try:
+        server.ensure_database("test")
+        itb = deployment(tmp_path, server.url("test"), **telegram(bot.url))
+        with working(itb, said) as process:
+            assert itb("alerts", "test", "before").code == 0
+            bot.wait_for(lambda sent: "before" in sent.text.lower(), timeout_s=90)
+            server.stop(at_once=True)
+            assert itb("alerter", "--check").code != 0
+            server.start()
+            assert itb("alerts", "test", "afterwards").code == 0
+            bot.wait_for(lambda sent: "afterwards" in sent.text.lower(), timeout_s=60)
+            assert process.poll() is None
+            lost = time.time()
+            while (age_s := heartbeat_s(itb)) > time.time() - lost:
+                assert age_s < 60, said.read_text("utf-8")
+    finally:
+        server.stop(at_once=True)
+    assert process.returncode == 0, said.read_text("utf-8")
+    assert said.read_text("utf-8").count("alerts wait for the database") <= 2
+
+
+def heartbeat_s(itb: Itb) -> float:
+    """Return the age of the heartbeat of the slower loop."""
+    return float(itb("alerter", "--check", "--json").json()[0]["heartbeat_age_s"])
