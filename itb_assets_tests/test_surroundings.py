@@ -55,7 +55,12 @@ def test_a_skip_for_want_of_data_fails_on_ci_alone(tmp_path, ci, outcome):
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  data:\n  browser:\n", "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", tmp_path],
-        env={**os.environ, "CI": ci, "ITB_TEST_DATA": str(tmp_path / "absent")},
+        env={
+            **os.environ,
+            "CI": ci,
+            "ITB_TEST_DATA": str(tmp_path / "absent"),
+            "PYTHONPATH": str(ROOT / "itb_assets_tests"),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -196,7 +196,7 @@ def test_the_table_follows_where_a_database_runs(built, itb):
     server.ensure_database("executed")
     url = server.url("executed")
     with_database = {"ITB_STORAGE_PHASE": "dual", "ITB_DATABASE_URL": url}
-    assert "not used: ITB_STORAGE_PHASE is files" in itb("trades", "import", export(itb.folder, ROWS[:2])).out
+    assert "not used: the storage phase is files" in itb("trades", "import", export(itb.folder, ROWS[:2])).out
     file = export(itb.folder, ROWS)
     done = itb("trades", "import", file, "--json", **with_database).json()
     assert (done["added"], done["database"]) == (2, "the table was brought up to date")

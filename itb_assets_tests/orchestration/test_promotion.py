@@ -29,7 +29,13 @@ OVERFITTED = [
     {
         "name": "lgbm",
         "algo": "lgbm",
-        "train": {"n_estimators": 150, "num_leaves": 63, "learning_rate": 0.6, "min_child_samples": 2},
+        "train": {
+            "n_estimators": 150,
+            "num_leaves": 63,
+            "learning_rate": 0.6,
+            "min_child_samples": 2,
+            "feature_fraction": 0.1,
+        },
     }
 ]
 

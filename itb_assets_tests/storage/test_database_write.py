@@ -62,7 +62,8 @@ def test_the_database_does_what_the_file_does(pair, engine_name, asset):
         stored = FRAMES.open(pair.path(asset)) if pair.path(asset).exists() else None
         if stored is not None and again:  # the columns and the definition stored, as an update has them
             digest = stored.manifest.digest
-            frame = stored.read() if whole else frame.reindex(columns=stored.manifest.columns)
+            fits = set(stored.manifest.columns) <= set(frame.columns)
+            frame = frame[list(stored.manifest.columns)] if fits and not whole else stored.read()
             frame = frame.astype(
                 {n: "object" if d == "str" else d for n, d in stored.manifest.columns.items()}
             )
