@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from alert_making import Room
+from alert_room import Room
 from pipeline_making import Pipeline, open_pipeline
 from retention_making import empty
 

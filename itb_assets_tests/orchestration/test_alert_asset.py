@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from alert_making import ASSETS, KLINES, Room
+from alert_room import ASSETS, KLINES, Room
 
 from itb_assets.observability.alerts import store
 from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS, show_incidents

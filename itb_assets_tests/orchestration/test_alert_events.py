@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from alert_making import KLINES, MODEL, UI, WOLF, Room, asked
+from alert_room import KLINES, MODEL, UI, WOLF, Room, asked
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.test_utils import create_run_for_test
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from alert_making import ASSETS, QUIET, UI, WOLF, Room, asked, build_job
+from alert_room import ASSETS, QUIET, UI, WOLF, Room, asked, build_job
 
 from itb_assets.domain.alerts import Occurrence
 from itb_assets.observability.alerts.config import load_config

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from alert_making import ASSETS, KLINES, WOLF, Room
+from alert_room import ASSETS, KLINES, WOLF, Room
 
 from itb_assets.errors import DatabaseUnavailable, ItbError
 from itb_assets.observability.alerts import store
@@ -108,7 +108,7 @@ KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[3])
 import dagster as dg
-from alert_making import ASSETS, UI
+from alert_room import ASSETS, UI
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.orchestration import alert_writer
 from itb_assets.orchestration.alert_reading import AlertReader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from alert_making import Room
+from alert_room import Room
 from pipeline_making import settings_of
 from pydantic import SecretStr
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from alert_making import Room
+from alert_room import Room
 from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo

@@ -81,7 +81,8 @@ def test_no_password_is_on_a_command_line(filled, tmp_path, monkeypatch):
     """The whole backup runs through a program that writes down how it was called."""
     seen = tmp_path / "seen"
     real = find_tools(server=17)
-    script = f'ps -ww -o args= -p $$ > {seen}; printenv PGPASSWORD >> {seen}; exec "{real.program("pg_dump")}" "$@"'
+    written = f"ps -ww -o args= -p $$ > {seen}; printenv PGPASSWORD >> {seen}"
+    script = f'{written}; exec "{real.program("pg_dump")}" "$@"'
     programs_on_path(tmp_path, monkeypatch, script, version=f"{real.major}.0")
     url = sa.make_url(filled).set(username="test", password=SECRET).difference_update_query(["user"])
     secret = url.render_as_string(hide_password=False)
