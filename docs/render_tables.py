@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: settings, exit codes, queries and `.env.example`.
+"""Write the generated parts of the docs: settings, exit codes, queries, rules of alerts, `.env.example`.
 
 What a person writes does not belong here; a test fails while a generated part is out of date (`make docs`).
 """  # noqa: INP001 -- a script beside the pages it writes, not a package
@@ -15,11 +15,13 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from itb_assets import errors
+from itb_assets.observability.alerts.rules.table import markdown_table as rules_table
 from itb_assets.settings import Settings
 from itb_assets.storage.query_files import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"
+ALERTS = ROOT / "docs" / "alerts.md"
 QUERIES = ROOT / "docs" / "queries" / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 
@@ -105,6 +107,7 @@ def main(arguments: list[str]) -> int:
     wanted = {
         OPERATIONS: filled(OPERATIONS, {"settings": settings_table(), "exit-codes": exit_code_table()}),
         QUERIES: filled(QUERIES, {"queries": markdown_table()}),
+        ALERTS: filled(ALERTS, {"alert rules": rules_table()}),
         ENV_EXAMPLE: env_example(),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text]

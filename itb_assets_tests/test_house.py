@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 import typer
 
+from itb_assets.observability.alerts.config import load_config
 from itb_assets.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,6 +154,13 @@ def test_troubleshooting_has_a_row_for_every_error():
     kinds = load_script(ROOT / "docs" / "render_tables.py").error_types()
     leaves = {kind.__name__ for kind in kinds if not kind.__subclasses__()}
     assert {name for name in leaves if f"| `{name}` |" not in page} == set()
+
+
+def test_every_rule_of_alerts_has_a_section_that_says_what_to_do():
+    """A message leads to `alert-<rule>` of the operations page."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    told = {name.replace(" ", "_") for name in re.findall(r"^### Alert: (.+)$", page, re.MULTILINE)}
+    assert told == set(dict(load_config().rules.named()))
 
 
 def test_the_changelog_has_an_unreleased_section_with_entries():
