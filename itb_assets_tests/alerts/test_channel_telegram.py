@@ -267,7 +267,7 @@ def test_a_wrong_setting_is_found_before_anything_is_sent(token, chat, url, name
 
 def test_both_wrong_settings_are_named_at_once():
     with pytest.raises(ConfigError) as raised:
-        Telegram(SecretStr("none"), "none of them")
+        Telegram(SecretStr("not-a-token"), "none of them")
     assert len(raised.value.problems) == 2
 
 

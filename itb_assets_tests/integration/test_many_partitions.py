@@ -23,8 +23,8 @@ pytestmark = pytest.mark.slow
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 FREQS = ("1m", "5m", "1h", "4h")
 PROCESSES = 4
-CONNECTIONS = 2 * PROCESSES
-"""A process keeps one for rows and one for queries, and no more of them for more markets."""
+CONNECTIONS = 3 * PROCESSES
+"""A process keeps one for rows and one for queries, and opens one more for a moment; markets add none."""
 
 
 @pytest.fixture(scope="module")
