@@ -14,6 +14,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from itb_assets.observability import logs
+
 # No test is timed: on a busy machine the same example takes five times as long. CI tries the same
 # examples every time, so that a change is judged by itself.
 hypothesis.settings.register_profile(
@@ -61,6 +63,12 @@ def chromium() -> Path:
     if found is None:
         pytest.skip("no Chromium or Chrome here: install chromium or set ITB_TEST_CHROMIUM")
     return Path(found)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the secrets that a test registers: one named `other` would be hidden in every later word."""
+    monkeypatch.setattr(logs, "_secrets", list(logs._secrets))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,13 +24,14 @@ from itb_assets.storage.executed_trades import ExecutedFills
 from itb_assets.storage.manifest import EVERYTHING, FrameManifest, Record
 from itb_assets.storage.stored_frame import StoredFrame
 from itb_assets.storage.table_frame import TableFrame
-from itb_assets.storage.table_manifest import Rewrite, check_fits, is_unchanged, manifest_of, start_of
+from itb_assets.storage.table_manifest import Rewrite, is_unchanged, manifest_of
 from itb_assets.storage.table_parts import changed_by_parts, written_elsewhere
 from itb_assets.storage.table_read import newest_time, select_statement, to_frame
 from itb_assets.storage.table_records import Recorded, lock_rows, missing_from, note, recorded
 from itb_assets.storage.table_rows import check_frame
 from itb_assets.storage.table_write import Written, write_frame
 from itb_assets.storage.tables import DATA, Kept, is_kept, kept_in
+from itb_assets.storage.tails import check_fits, start_of
 from itb_assets.storage.timescale import Policies
 
 __all__ = ["SqlStore", "server_version"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
-from itb_assets.errors import DataContractError, StorageError
+from itb_assets.errors import StorageError
 from itb_assets.storage.atomic import ensure_folder, storage_errors, temporary_file
 from itb_assets.storage.commit import commit, confirm, open_described, recover
 from itb_assets.storage.digest import BLOCK_BYTES, hash_blocks
@@ -28,15 +28,14 @@ from itb_assets.storage.dtypes import (
 )
 from itb_assets.storage.file_frame import FileFrame, format_of
 from itb_assets.storage.manifest import (
-    CHANGES_KEPT,
     EVERYTHING,
-    Change,
     FrameManifest,
     Identity,
     Record,
     next_version,
 )
 from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.tails import check_fits, joined_step, start_of
 
 BeforeCommit = Callable[[FrameManifest], None]
 
@@ -77,7 +76,8 @@ class FrameStore:
             previous = recover(path)
             file_format.write(table, temporary)
             blocks = hash_blocks(temporary)
-            if previous and _is_same(previous, blocks, dtypes, record) and self._lies_there(path, previous):
+            same = previous and previous.blocks == blocks and previous.made_as(dtypes, record)
+            if previous and same and self._lies_there(path, previous):
                 return _confirm(path, previous, record, before_commit)
             manifest = FrameManifest(
                 asset=record.asset,
@@ -97,7 +97,7 @@ class FrameStore:
                 run_id=record.run_id,
                 written_at=record.written_at,
             )
-            return _finish(path, temporary, _changed(manifest, previous, EVERYTHING), before_commit)
+            return _finish(path, temporary, manifest.with_change(previous, EVERYTHING), before_commit)
 
     def splice(
         self,
@@ -118,14 +118,14 @@ class FrameStore:
         file_format = format_of(path)
         dtypes = dtypes_of(tail)
         table = to_polars(tail)
-        start = _start_of(table, from_time, path)
+        start = start_of(table, from_time, path)
         with storage_errors(path), temporary_file(path) as temporary:
             ensure_folder(path.parent)
             recover(path)
             stored = self.find(path)
             if stored is None:
                 return self.write(path, tail, record=record, before_commit=before_commit)
-            _check_fits(stored, dtypes, record)
+            check_fits(stored.manifest, dtypes, record, path)
             replaced = stored.table_since(start)
             changed_from = first_difference(replaced, table)
             if changed_from is None:
@@ -137,9 +137,9 @@ class FrameStore:
             rows = stored.rows - replaced.height + table.height
             manifest = _spliced(stored, temporary, offset, record)
             first, last = _ends(stored, temporary, rows, fresh, changed_from)
-            step_s = _joined_step(stored.manifest, fresh, (rows, first, last))
+            step_s = joined_step(stored.manifest.step_s, fresh, (rows, first, last))
             manifest = replace(manifest, rows=rows, first=first, last=last, step_s=step_s)
-            manifest = _changed(manifest, stored.manifest, changed_from)
+            manifest = manifest.with_change(stored.manifest, changed_from)
             return _finish(path, temporary, manifest, before_commit)
 
     def verify(self, path: Path) -> tuple[str, ...]:
@@ -163,45 +163,6 @@ class FrameStore:
             stored = self.find(path)
             return stored is not None and stored.manifest == manifest
         return False
-
-
-def _start_of(table: pl.DataFrame, from_time: pd.Timestamp | None, path: Path) -> pd.Timestamp:
-    first = first_time(table)
-    if from_time is None:
-        if first is None:
-            raise DataContractError(
-                f"an empty tail does not say from when on it replaces {path}: pass from_time"
-            )
-        return first
-    if first is not None and first < from_time:
-        raise DataContractError(
-            f"the tail of {path} begins at {first}, before {from_time}: it would hide rows"
-        )
-    return from_time
-
-
-def _check_fits(stored: FileFrame, dtypes: dict[str, str], record: Record) -> None:
-    manifest = stored.manifest
-    if list(manifest.columns.items()) != list(dtypes.items()):
-        raise StorageError(
-            f"a tail with columns {dtypes} does not fit {stored.path}, which has {dict(manifest.columns)}: "
-            "write the frame whole"
-        )
-    if manifest.digest != record.digest:
-        raise StorageError(
-            f"{stored.path} was made by definition {manifest.digest!r}, the tail by definition "
-            f"{record.digest!r}: write the frame whole"
-        )
-
-
-def _is_same(
-    previous: FrameManifest, blocks: tuple[str, ...], dtypes: dict[str, str], record: Record
-) -> bool:
-    return (
-        previous.blocks == blocks
-        and list(previous.columns.items()) == list(dtypes.items())
-        and previous.digest == record.digest
-    )
 
 
 def _finish(
@@ -244,17 +205,6 @@ def _spliced(stored: FileFrame, temporary: Path, offset: int, record: Record) ->
     )
 
 
-def _changed(
-    manifest: FrameManifest, previous: FrameManifest | None, changed_from: pd.Timestamp
-) -> FrameManifest:
-    """Append this version's change; after a first write or other columns, all of it changed."""
-    if previous is None or list(previous.columns) != list(manifest.columns):
-        changed_from = EVERYTHING
-    earlier = previous.changes if previous else ()
-    changes = (*earlier, Change(manifest.version, changed_from, manifest.sha256))[-CHANGES_KEPT:]
-    return replace(manifest, changes=changes)
-
-
 def _ends(
     stored: FileFrame, temporary: Path, rows: int, fresh: pl.DataFrame, changed_from: pd.Timestamp
 ) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
@@ -263,18 +213,6 @@ def _ends(
     keeps_first = stored.first is not None and stored.first < changed_from
     first = stored.first if keeps_first else first_time(fresh)
     return first, last_time(fresh) if fresh.height else _last_row_time(stored, temporary)
-
-
-def _joined_step(
-    stored: FrameManifest, fresh: pl.DataFrame, ends: tuple[int, pd.Timestamp | None, pd.Timestamp | None]
-) -> int | None:
-    """Return the step of the rows kept and the fresh ones together, if it is one and the same."""
-    rows, first, last = ends
-    step = stored.step_s
-    alike = fresh.height < 2 or step_of(fresh[TIME]) == step  # noqa: PLR2004 - one row has no step
-    if step is None or first is None or last is None or not alike:
-        return None
-    return step if first + pd.Timedelta(seconds=(rows - 1) * step) == last else None
 
 
 def _last_row_time(stored: FileFrame, file: Path) -> pd.Timestamp | None:

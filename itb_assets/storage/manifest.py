@@ -124,6 +124,18 @@ class FrameManifest:
             return sha256 == self.sha256
         return any(change.version == version and change.sha256 == sha256 for change in self.changes)
 
+    def made_as(self, dtypes: Mapping[str, str], record: Record) -> bool:
+        """Tell whether a write would have the same columns, dtypes and definition."""
+        return list(self.columns.items()) == list(dtypes.items()) and self.digest == record.digest
+
+    def with_change(self, previous: FrameManifest | None, changed_from: pd.Timestamp) -> FrameManifest:
+        """Return it with this version's change; after a first write or other columns, all of it changed."""
+        if previous is None or list(previous.columns) != list(self.columns):
+            changed_from = EVERYTHING
+        earlier = previous.changes if previous else ()
+        change = Change(self.version, changed_from, self.sha256)
+        return replace(self, changes=(*earlier, change)[-CHANGES_KEPT:])
+
     def with_record(self, record: Record) -> FrameManifest:
         """Return the same frame as confirmed by a later write that found nothing to alter."""
         return replace(

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import polars as pl
 
-from itb_assets.errors import DataContractError, StorageError
 from itb_assets.storage.dtypes import TIME, first_time, last_time, step_of
 from itb_assets.storage.manifest import (
-    CHANGES_KEPT,
     EVERYTHING,
-    Change,
     FrameManifest,
     Identity,
     Record,
     next_version,
 )
+from itb_assets.storage.tails import joined_step
 
 _NO_FILE = Identity(0, 0, 0)
 
@@ -44,43 +42,9 @@ class Rewrite:
     before: pd.Timestamp | None = None
 
 
-def start_of(table: pl.DataFrame, from_time: pd.Timestamp | None, place: str) -> pd.Timestamp:
-    """Return from when on a tail replaces rows; raise DataContractError where that cannot be told."""
-    first = first_time(table)
-    if from_time is None:
-        if first is None:
-            raise DataContractError(
-                f"an empty tail does not say from when on it replaces {place}: pass from_time"
-            )
-        return first
-    if first is not None and first < from_time:
-        raise DataContractError(
-            f"the tail of {place} begins at {first}, before {from_time}: it would hide rows"
-        )
-    return from_time
-
-
-def check_fits(manifest: FrameManifest, dtypes: Mapping[str, str], record: Record, place: str) -> None:
-    """Raise StorageError for a tail whose columns, dtypes or definition are not those stored."""
-    if list(manifest.columns.items()) != list(dtypes.items()):
-        raise StorageError(
-            f"a tail with columns {dict(dtypes)} does not fit {place}, which has {dict(manifest.columns)}: "
-            "write the frame whole"
-        )
-    if manifest.digest != record.digest:
-        raise StorageError(
-            f"{place} was made by definition {manifest.digest!r}, the tail by definition "
-            f"{record.digest!r}: write the frame whole"
-        )
-
-
 def is_unchanged(previous: FrameManifest, rewrite: Rewrite, record: Record) -> bool:
     """Tell whether a write found everything as it was, definition and columns included."""
-    return (
-        rewrite.changed_from is None
-        and list(previous.columns.items()) == list(rewrite.dtypes.items())
-        and previous.digest == record.digest
-    )
+    return rewrite.changed_from is None and previous.made_as(rewrite.dtypes, record)
 
 
 def manifest_of(previous: FrameManifest | None, rewrite: Rewrite, record: Record) -> FrameManifest:
@@ -107,11 +71,7 @@ def manifest_of(previous: FrameManifest | None, rewrite: Rewrite, record: Record
         run_id=record.run_id,
         written_at=record.written_at,
     )
-    if previous is None or list(previous.columns) != list(manifest.columns):
-        changed_from = EVERYTHING
-    earlier = previous.changes if previous else ()
-    changes = (*earlier, Change(manifest.version, changed_from, manifest.sha256))[-CHANGES_KEPT:]
-    return replace(manifest, changes=changes)
+    return manifest.with_change(previous, changed_from)
 
 
 def _whole_ends(
@@ -130,14 +90,10 @@ def _joined_ends(
         return _whole_ends(tail)
     first = previous.first
     last = last_time(tail) if tail.height else rewrite.before
-    step = previous.step_s
     if previous.rows == 1 and tail.height and first is not None:  # two rows make the first step
         joined = pl.concat([pl.Series(TIME, [first], dtype=tail[TIME].dtype), tail[TIME]])
         return rows, first, last, step_of(joined)
-    alike = tail.height < 2 or step_of(tail[TIME]) == step  # noqa: PLR2004 - one row has no step
-    if step is None or first is None or last is None or not alike or rows == 1:
-        return rows, first, last, None
-    return rows, first, last, step if first + pd.Timedelta(seconds=(rows - 1) * step) == last else None
+    return rows, first, last, joined_step(previous.step_s, tail, (rows, first, last))
 
 
 def _chained(previous: FrameManifest | None, changed_from: pd.Timestamp, table: pl.DataFrame) -> str:
