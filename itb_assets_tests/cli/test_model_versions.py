@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import pandas as pd
 import promotion_killed
 import pytest
 from conftest import MARKET, Itb, Said
+from dying import in_forks
 
 from itb_assets.domain import training
 from itb_assets.orchestration import model_versions
@@ -268,20 +268,9 @@ def test_nothing_to_compare(built, tmp_path):
 @pytest.fixture(scope="module")
 def dying() -> Iterator[Callable[..., int]]:
     """Return a call of the command in a process of its own, killed at a step; it returns how that ended."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["itb_assets.cli", "itb_assets.domain.evaluation.compare"])
-    ours, theirs = context.Pipe()
-    child = context.Process(target=promotion_killed.fork_and_die, args=(theirs,))
-    child.start()
-
-    def call(*request: object) -> int:
-        ours.send(request)
-        assert ours.poll(60)
-        return int(ours.recv())
-
-    yield call
-    ours.send(None)
-    child.join()
+    preload = ["itb_assets.cli", "itb_assets.domain.evaluation.compare"]
+    with in_forks(promotion_killed.die_at, preload=preload) as call:
+        yield call
 
 
 def test_killed_at_any_moment_of_a_promotion(built, two, itb, dying, tmp_path):

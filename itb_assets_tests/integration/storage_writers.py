@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from dying import die_before
 
 from itb_assets.storage.frames import FrameStore, Record
 from itb_assets.storage.models import ModelStore
@@ -65,18 +63,5 @@ def write_for_ever(action: str, path: Path, first: int, started: Any) -> None:
 
 def die_at(action: str, path: Path, generation: int, step: int) -> None:
     """Do it once and be killed just before the `step`th change that a disk would see."""
-    steps = itertools.count()
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: object, **options: object) -> object:
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return call
-
-    for name in ("rename", "replace", "unlink", "mkdir"):
-        setattr(Path, name, counted(getattr(Path, name)))
-    os.fsync = counted(os.fsync)
-    shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
+    die_before(step)
     ACTIONS[action](path, generation)

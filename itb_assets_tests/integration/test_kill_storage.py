@@ -7,12 +7,14 @@ import multiprocessing
 import random
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import storage_writers as writers
+from dying import in_forks
 
 from itb_assets.storage.frames import FrameStore
 from itb_assets.storage.models import ModelStore
@@ -20,13 +22,14 @@ from itb_assets.storage.models import ModelStore
 FRAMES, MODELS = FrameStore(), ModelStore()
 CASES = [("write", "data.csv"), ("splice", "data.csv"), ("splice", "klines.parquet"), ("save", "high_040_4")]
 RANDOM_KILLS = 8
+MODULES = ["itb_assets.storage.frames", "itb_assets.storage.models"]
 
 
 @pytest.fixture(scope="module")
 def processes():
     """Return what starts processes in milliseconds, the package already imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["itb_assets.storage.frames", "itb_assets.storage.models"])
+    context.set_forkserver_preload(MODULES)
     return context
 
 
@@ -87,19 +90,24 @@ def test_killed_at_random_moments(processes, case):
     assert leftovers(path) == set()
 
 
-def test_killed_before_each_step(processes, case):
+@pytest.fixture(scope="module")
+def dying() -> Iterator[Callable[..., int]]:
+    """Return a call of `die_at` in a process of its own, which returns how that one ended."""
+    with in_forks(writers.die_at, preload=MODULES) as call:
+        yield call
+
+
+def test_killed_before_each_step(dying, case):
     """Every order in which names and bytes reach the disk is a state that opens."""
     action, path = case
     before, step = 0, 0
     while True:
-        child = processes.Process(target=writers.die_at, args=(action, path, before + 1, step))
-        child.start()
-        child.join()
+        code = dying(action, path, before + 1, step)
         found = generation_of(action, path)
-        if child.exitcode == 0:
+        if code == 0:
             assert found == before + 1
             break
-        assert child.exitcode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
         assert found in {before, before + 1}
         before, step = found, step + 1
     assert step >= 4

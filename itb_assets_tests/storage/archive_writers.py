@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import signal
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from dying import Counted, die_before
 from frames_of import NOW, frame_of, record
 
 from itb_assets.domain.markets import Market
@@ -75,46 +71,15 @@ ACTIONS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-def fork_and_die(connection: Any) -> None:
-    """Call `die_at` in forks of this process, which has imported everything, and tell how each ended."""
-    while (arguments := connection.recv()) is not None:
-        pid = os.fork()
-        if not pid:
-            try:
-                die_at(*arguments)
-            except BaseException:  # noqa: BLE001 - a fork must never return to where it came from
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
 def die_at(action: str, root: Path, step: int) -> None:
     """Do it once and be killed just before the `step`th change that a disk would see."""
-    steps = itertools.count()
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: object, **options: object) -> object:
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return call
-
-    for owner, names in {
-        Path: ("rename", "replace", "unlink", "mkdir", "rmdir"),
-        os: ("fsync", "unlink"),
-    }.items():
-        for name in names:
-            setattr(owner, name, counted(getattr(owner, name)))
+    counted = die_before(step)
     copy = compressed._copy
     compressed._copy = lambda read, write, **options: copy(read, torn(counted, write), **options)
     ACTIONS[action](root)
 
 
-def torn(
-    counted: Callable[..., Callable[..., object]], write: Callable[[bytes], object]
-) -> Callable[[bytes], None]:
+def torn(counted: Counted, write: Callable[[bytes], object]) -> Callable[[bytes], None]:
     """Return a write in two halves, before and between which one may be killed."""
 
     def in_halves(block: bytes) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import signal
-import tempfile
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dying import Counted, die_before
 from frames_of import NOW, frame_of
 
 from itb_assets.domain.markets import Market
@@ -23,12 +20,6 @@ from itb_assets.storage.registry import ModelRegistry, ModelVersion
 MODEL = ModelAddress(Market("BTCUSDT", "5m"), "aggressive", "lgbm", "high_040_4")
 FEATURES = ["a", "b"]
 FILES = {"model.pkl", "metadata.json", "metrics.json", "scores.parquet"}
-
-
-def in_memory() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder on a disk in memory where there is one: a kill loses nothing that was not flushed."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def registry_of(root: Path, *, keep: int = 10, key: bytes | None = None) -> ModelRegistry:
@@ -123,46 +114,16 @@ def read_while(root: Path, done: Any, counts: Any) -> None:
     counts.send(seen)
 
 
-def fork_and_die(connection: Any) -> None:
-    """Call `die_at` in forks of this process, which has imported everything, and tell how each ended."""
-    while (arguments := connection.recv()) is not None:
-        pid = os.fork()
-        if not pid:
-            try:
-                die_at(*arguments)
-            except BaseException:  # noqa: BLE001 - a fork must never return to where it came from
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-
-
 def die_at(action: str, root: Path, step: int, exchange: bool) -> None:  # noqa: FBT001 - a parameter of a test
     """Do it once and be killed just before the `step`th change that a disk would see."""
-    steps = itertools.count()
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: object, **options: object) -> object:
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return call
-
     swap = folders._exchange if exchange else lambda *_: False
-    for owner, names in {
-        Path: ("rename", "replace", "unlink", "mkdir", "write_bytes"),
-        os: ("fsync", "link", "pwrite", "ftruncate", "unlink"),
-        shutil: ("rmtree",),
-    }.items():
-        for name in names:
-            setattr(owner, name, counted(getattr(owner, name)))
+    counted = die_before(step)
     folders._exchange = counted(swap)
     model_events._write = torn(counted)
     ACTIONS[action](registry_of(root))
 
 
-def torn(counted: Callable[..., Any]) -> Callable[[int, bytes, int], None]:
+def torn(counted: Counted) -> Callable[[int, bytes, int], None]:
     """Return a write in two halves, between which one may be killed."""
 
     def write(descriptor: int, line: bytes, end: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -12,9 +11,9 @@ from pathlib import Path
 import archive_writers as writers
 import pytest
 from archive_writers import DAY, FRAMES, MARKET, below, write
+from dying import in_forks, in_memory
 from frames_of import NOW, frame_of
 from pandas.testing import assert_frame_equal
-from registry_writers import in_memory
 
 from itb_assets.storage.archive import (
     archive_frame,
@@ -30,20 +29,10 @@ from itb_assets.storage.layout import Layout
 @pytest.fixture(scope="module")
 def dying() -> Iterator[Callable[..., int]]:
     """Return a call of `die_at` in a process of its own, which returns how that one ended."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["itb_assets.storage.archive", "itb_assets.storage.frames"])
-    ours, theirs = context.Pipe()
-    child = context.Process(target=writers.fork_and_die, args=(theirs,))
-    child.start()
-
-    def call(*arguments: object) -> int:
-        ours.send(arguments)
-        assert ours.poll(30)
-        return int(ours.recv())
-
-    yield call
-    ours.send(None)
-    child.join()
+    with in_forks(
+        writers.die_at, preload=["itb_assets.storage.archive", "itb_assets.storage.frames"]
+    ) as call:
+        yield call
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import registry_writers as writers
-from registry_writers import FILES, MODEL, in_memory, in_use, mark_of, promote, registry_of, save
+from dying import in_forks, in_memory
+from registry_writers import FILES, MODEL, in_use, mark_of, promote, registry_of, save
 
 from itb_assets.storage.model_events import EventLog, ModelEvent
 from itb_assets.storage.registry import ModelRegistry
@@ -80,20 +81,10 @@ def test_killed_at_random_moments(processes, folder):
 
 
 @pytest.fixture(scope="module")
-def dying(processes) -> Iterator[Callable[..., int]]:
+def dying() -> Iterator[Callable[..., int]]:
     """Return a call of `die_at` in a process of its own, which returns how that one ended."""
-    ours, theirs = processes.Pipe()
-    child = processes.Process(target=writers.fork_and_die, args=(theirs,))
-    child.start()
-
-    def call(*arguments: object) -> int:
-        ours.send(arguments)
-        assert ours.poll(30)
-        return int(ours.recv())
-
-    yield call
-    ours.send(None)
-    child.join()
+    with in_forks(writers.die_at, preload=["itb_assets.storage.registry"]) as call:
+        yield call
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from dying import in_memory
 from frames_of import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registry_writers import MODEL, content, in_memory, in_use, promote, registry_of, rollback
+from registry_writers import MODEL, content, in_use, promote, registry_of, rollback
 
 from itb_assets.errors import ModelNotFound
 from itb_assets.storage.registry import ModelRegistry
