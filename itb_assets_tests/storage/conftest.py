@@ -1,20 +1,38 @@
-"""What the tests of backups share; servers and databases come from `databases`."""
+"""What several files of these tests ask for: a database with the schema, a folder in memory, a backup.
+
+Servers and empty databases come from `databases`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from backup_making import (
-    NOW,
-    ODD,
-    ROWS,
-    run,
-)
+from backup_making import NOW, ODD, ROWS, run
+from dying import in_memory
 
 from itb_assets.storage.backup import back_up
 from itb_assets.storage.database import SqlStore
+from itb_assets.storage.migrations import migrate
+from itb_assets.storage.timescale import Policies
+
+
+@pytest.fixture
+def engine(database_url) -> Iterator[sa.Engine]:
+    """Return an engine over a database with the schema and the usual policies."""
+    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
+    migrate(engine, policies=Policies())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder on a disk in memory, where there is one."""
+    with in_memory() as name:
+        yield Path(name)
 
 
 @pytest.fixture

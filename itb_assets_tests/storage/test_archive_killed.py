@@ -11,7 +11,7 @@ from pathlib import Path
 import archive_writers as writers
 import pytest
 from archive_writers import DAY, FRAMES, MARKET, below, write
-from dying import in_forks, in_memory
+from dying import in_forks
 from frames_of import NOW, frame_of
 from pandas.testing import assert_frame_equal
 
@@ -33,13 +33,6 @@ def dying() -> Iterator[Callable[..., int]]:
         writers.die_at, preload=["itb_assets.storage.archive", "itb_assets.storage.frames"]
     ) as call:
         yield call
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Return an empty folder."""
-    with in_memory() as name:
-        yield Path(name)
 
 
 def kill_everywhere(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 from timescale_making import (
     LONG_AGO,
     PERFORMANCE,
@@ -29,15 +27,6 @@ from itb_assets.storage.timescale import (
     apply_policies,
     policies_due,
 )
-
-
-@pytest.fixture
-def engine(database_url) -> Iterator[sa.Engine]:
-    """Return an engine over a database with the schema and the usual policies."""
-    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
-    migrate(engine, policies=Policies())
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import registry_writers as writers
-from dying import in_forks, in_memory
+from dying import in_forks
 from registry_writers import FILES, MODEL, in_use, mark_of, promote, registry_of, save
 
 from itb_assets.storage.model_events import EventLog, ModelEvent
@@ -46,13 +46,6 @@ def assert_tidy(registry: ModelRegistry) -> None:
     known = [event.version for event in events if event.kind == "saved"]
     assert sorted(set(known)) == known
     assert {version.number for version in found} <= set(known)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Return an empty folder."""
-    with in_memory() as name:
-        yield Path(name)
 
 
 def test_killed_at_random_moments(processes, folder):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -35,15 +34,6 @@ from itb_assets.storage.timescale import (
     probe_database,
     require_tier,
 )
-
-
-@pytest.fixture
-def engine(database_url) -> Iterator[sa.Engine]:
-    """Return an engine over a database with the schema and the usual policies."""
-    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
-    migrate(engine, policies=Policies())
-    yield engine
-    engine.dispose()
 
 
 def test_the_tier_is_what_answers(engine, engine_name):
