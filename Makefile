@@ -116,7 +116,7 @@ screenshots: install ## draw the pictures of docs/ again, from the demo's UI; ne
 	@"$(VENV_PYTHON)" docs/take_screenshots.py $(ARGS)
 
 lock: install ## pin the requirements again with hashes; UPGRADE=1 takes newer versions
-	@$(LOCK) pyproject.toml --output-file requirements.txt
+	@$(LOCK) pyproject.toml --extra apprise --output-file requirements.txt
 	@$(LOCK) pyproject.toml --extra dev --constraints requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) --group bootstrap --output-file requirements-bootstrap.txt
 
