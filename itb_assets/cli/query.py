@@ -76,11 +76,7 @@ def query(  # noqa: PLR0913 - each is an option
     ones. Times are UTC.
     """
     if not name:
-        if show_help:
-            typer.echo(context.get_help())
-            return
-        _refuse_extra(context.args)
-        _list(as_json=as_json)
+        _without_name(context, show_help=show_help, as_json=as_json)
         return
     if name.startswith("-"):
         raise InputError(f"{name} stands before the name of a query: expected itb query NAME {name} ...")
@@ -90,9 +86,7 @@ def query(  # noqa: PLR0913 - each is an option
         return
     if sum((as_json, csv_file is not None, sql, explain)) > 1:
         raise InputError("--json, --csv, --sql and --explain are four ways to answer: choose one")
-    given: dict[str, object] = {"symbol": symbol, "freq": freq}
-    given = {key: value for key, value in given.items() if value is not None} | _extra(context.args, wanted)
-    values = checked_values(wanted, given, now=datetime.now(UTC))
+    values = _values(wanted, context.args, symbol=symbol, freq=freq)
     if csv_file is not None:
         _require_folder(csv_file)
     if sql:
@@ -106,6 +100,22 @@ def query(  # noqa: PLR0913 - each is an option
             return
         answer = run_query(url, wanted, values, timeout_s=timeout)
     _print(wanted, answer, as_json=as_json, file=csv_file)
+
+
+def _without_name(context: typer.Context, *, show_help: bool, as_json: bool) -> None:
+    if show_help:
+        typer.echo(context.get_help())
+        return
+    if context.args:
+        words = " ".join(context.args)
+        raise InputError(f"{words!r} is not expected without a query: `itb query` lists them")
+    _list(as_json=as_json)
+
+
+def _values(wanted: Query, arguments: Sequence[str], **own: str | None) -> dict[str, Value]:
+    """Return the checked values of a query's parameters: those we have options for, and the others."""
+    given = {key: value for key, value in own.items() if value is not None}
+    return checked_values(wanted, given | _extra(arguments, wanted), now=datetime.now(UTC))
 
 
 def _extra(arguments: Sequence[str], wanted: Query) -> dict[str, object]:
@@ -133,11 +143,6 @@ def _such(wanted: Query, key: str) -> str:
     if key in known:
         return f"expected one such as --{key} {known[key].example}"
     return f"{nearest(key, [*known, *_OWN])}`itb query {wanted.name} --help` shows what there is"
-
-
-def _refuse_extra(arguments: Sequence[str]) -> None:
-    if arguments:
-        raise InputError(f"{' '.join(arguments)!r} is not expected without a query: `itb query` lists them")
 
 
 def _list(*, as_json: bool) -> None:

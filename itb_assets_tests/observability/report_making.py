@@ -1,4 +1,4 @@
-"""A performance report of made-up trades, for tests."""
+"""A performance report of made-up trades; what is drawn and said of it belongs to the tests."""
 
 from __future__ import annotations
 
@@ -23,20 +23,6 @@ DAY = pd.Timedelta(days=1)
 
 def make_report(*, days: int = 56, word: str = "name", **changed: Any) -> PerformanceReport:
     """Return a report of about 7 trades a day; `word` is in every text that comes from a user."""
-    rng = np.random.default_rng(3)
-    times = pd.Series(pd.date_range(START, periods=days * 24, freq="1h"))
-    each_day = times.iloc[::24].reset_index(drop=True)
-    steps = rng.normal(-0.02, 1, len(times))
-    windows = tuple(
-        ScoredWindow(
-            START - 90 * DAY,
-            START + (k * 14 - 1) * DAY,
-            4000,
-            START + k * 14 * DAY,
-            START + (k + 1) * 14 * DAY,
-        )
-        for k in range(4)
-    )
     values: dict[str, Any] = {
         "market": Market("BTCUSDT", "5m"),
         "variant": word,
@@ -61,8 +47,34 @@ def make_report(*, days: int = 56, word: str = "name", **changed: Any) -> Perfor
         "luck": (LuckTest(word, 0.46, word),),
         "rule": TradingRule("both", f"buy {word}", f"sell {word}", None, 0.4, 0.4, 48, 0.04, 0.01),
         "models": (ModelResult(word, 0.75, 0.73, 0.77, total_pnl=-3.0), ModelResult(f"{word} 2", 0.5)),
-        "measurement": Measurement("expanding", 48, windows, {word: word}, (word,)),
+        "measurement": Measurement("expanding", 48, made_up_windows(), {word: word}, (word,)),
         "fingerprint": {word: word},
+        **made_up_frames(days),
+    }
+    return PerformanceReport(**{**values, **changed})
+
+
+def made_up_windows() -> tuple[ScoredWindow, ...]:
+    """Return four windows of walk-forward, two weeks each."""
+    return tuple(
+        ScoredWindow(
+            START - 90 * DAY,
+            START + (k * 14 - 1) * DAY,
+            4000,
+            START + k * 14 * DAY,
+            START + (k + 1) * 14 * DAY,
+        )
+        for k in range(4)
+    )
+
+
+def made_up_frames(days: int) -> dict[str, pd.DataFrame]:
+    """Return the frames of a report: the account by the hour, the days and the hours of the day."""
+    rng = np.random.default_rng(3)
+    times = pd.Series(pd.date_range(START, periods=days * 24, freq="1h"))
+    each_day = times.iloc[::24].reset_index(drop=True)
+    steps = rng.normal(-0.02, 1, len(times))
+    return {
         "equity": pd.DataFrame(
             {
                 "timestamp": times,
@@ -83,7 +95,6 @@ def make_report(*, days: int = 56, word: str = "name", **changed: Any) -> Perfor
         ),
         "by_hour": pd.DataFrame({"hour": range(24), "trades": 17, "win_rate": rng.uniform(0.2, 0.6, 24)}),
     }
-    return PerformanceReport(**{**values, **changed})
 
 
 def without_trades(**changed: Any) -> PerformanceReport:
