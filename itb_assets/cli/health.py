@@ -1,4 +1,7 @@
-"""Commands about health: `itb verify` and `itb doctor`."""
+"""Commands about health: `itb verify` and `itb doctor`.
+
+What is compared and asked, and what each finding means, belongs to orchestration.
+"""
 
 from __future__ import annotations
 

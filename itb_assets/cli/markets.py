@@ -1,4 +1,7 @@
-"""Commands about markets: `itb status`, `itb symbols`, `itb gaps`."""
+"""Commands about markets: `itb status`, `itb symbols`, `itb gaps`.
+
+The rows that they print are made in orchestration; running a market belongs to `run`.
+"""
 
 from __future__ import annotations
 

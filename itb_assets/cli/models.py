@@ -1,4 +1,7 @@
-"""Commands about models and strategies: `itb models`, `itb strategies`."""
+"""Commands about models and strategies: `itb models`, `itb strategies`.
+
+Those about a model's versions belong to `model_versions`, what a model is worth to orchestration.
+"""
 
 from __future__ import annotations
 

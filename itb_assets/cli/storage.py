@@ -1,4 +1,7 @@
-"""Commands about where frames are kept: `itb storage phase|backfill|archive`."""
+"""Commands about where frames are kept: `itb storage phase|backfill|archive`.
+
+What a phase asks for and how rows are moved belong to orchestration, the archive's commands to `archive`.
+"""
 
 from __future__ import annotations
 

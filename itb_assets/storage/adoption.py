@@ -1,4 +1,7 @@
-"""A frame's file made from the frame as it lies elsewhere, as the same version of it."""
+"""A frame's file made from the frame as it lies elsewhere, as the same version of it.
+
+Which side is the better one is decided by whoever asks; new versions are written by `frames`.
+"""
 
 from __future__ import annotations
 

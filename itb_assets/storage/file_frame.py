@@ -1,4 +1,7 @@
-"""A frame on disk, held open; finding and writing frames belongs to the frame store."""
+"""A frame on disk, held open.
+
+Finding and writing frames belongs to the frame store.
+"""
 
 from __future__ import annotations
 

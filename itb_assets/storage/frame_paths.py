@@ -1,4 +1,7 @@
-"""Which file an asset's frame lies in; where each file lies is spelt in `layout`."""
+"""Which file an asset's frame lies in.
+
+Where each file lies is spelt in `layout`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A strategy as a value: what its file asks for, frozen, with nothing left to look up in the file."""
+"""A strategy as a value: what its file asks for, frozen, with nothing left to look up in the file.
+
+Reading and checking the file belong to its neighbours, doing what it asks to the rooms it names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Model assets: one per (variant, algo, label) of the strategies, partitioned by market like all others."""
+"""Model assets: one per (variant, algo, label) of the strategies, partitioned by market like all others.
+
+Training itself belongs to `orchestration.models`, keeping its result to the IO manager.
+"""
 
 import dagster as dg
 
