@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it
 sys.path.append(str(Path(__file__).parents[1] / "itb_assets_tests"))  # TimescaleDB without Docker lives there
@@ -136,11 +138,11 @@ def _measure(
     found = Findings("")
     try:
         for asset, frame in frames.items():
-            _say(f"{asset}: {len(frame):,} rows x {frame.shape[1] - 1}")
+            say(f"{asset}: {len(frame):,} rows x {frame.shape[1] - 1}")
             store.write(asset, MARKET, frame, record=_record(asset), whole=True)
         found.server = str(database.one(_SERVER)[0])
         for asset, table in TABLES.items():
-            _say(f"{asset}: compressing")
+            say(f"{asset}: compressing")
             found.kept[asset] = database.compress(table, f"`{table}`, as the project keeps it")
         for asset, frame in frames.items():
             stored = store.find(asset, MARKET)
@@ -149,7 +151,7 @@ def _measure(
     finally:
         store.close()
     for asset in LEAST_SAVED:
-        _say(f"{asset}: other layouts")
+        say(f"{asset}: other layouts")
         found.others += [database.try_layout(TABLES[asset], one) for one in _titled(TABLES[asset])]
     found.others.append(_full_doubles(database, exact))
     found.largest_change, found.changed_most = largest_change(exact, frames["processed/features"])
@@ -250,10 +252,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--url", help="an empty database with TimescaleDB (default: the TimescaleDB of the tests is started)")
     add("--json", action="store_true", help="print all measurements as JSON")
     return parser.parse_args(arguments)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

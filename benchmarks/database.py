@@ -20,6 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it, here and in every process started from here
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.callback(workers.close)
         job = TableJob(options.rows, base / "job", options.repeats, postgres)
         job.folder.mkdir()
-        _say(f"{job.rows:,} rows: preparing")
+        say(f"{job.rows:,} rows: preparing")
         workers.prepare(job, module="table_inputs")
         for name in options.data:
             results.append(Findings(name, job.rows, columns[name]))
@@ -75,7 +77,7 @@ def _measure(job: TableJob, plain_rows: int | None, workers: Workers, found: Fin
         started = time.monotonic()
         chosen = replace(job, rows=rows, path=line.path or job.path)
         cost = workers.stage(line.module, line.function, chosen)
-        _say(
+        say(
             f"{found.name}: {line.key}: {cost.cpu_s:.3f} CPU-s, {cost.peak_mb:,.0f} MB, "
             f"best of {cost.repeats} ({time.monotonic() - started:.0f} s)"
         )
@@ -135,10 +137,6 @@ def _as_text(
     blocks = [machine.as_line(described), *(table(found) for found in results)]
     blocks.append("WRONG ROWS:\n" + "\n".join(wrong) if wrong else agreed)
     return "\n\n".join([*blocks, "```\n" + "\n".join(line for _, line in judged) + "\n```"])
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

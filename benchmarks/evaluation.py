@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 os.environ.update(THREADS)  # before any library reads it
 
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             differing.append(f"{combination.variant} {combination.algo}")
         lines += lines_of(evaluated, data, fees=options.fees, shifts=options.shifts, seed=options.seed)
     lines = deflated(lines)
-    _say("the old bot's way of measuring")
+    say("the old bot's way of measuring")
     reference = legacy_reference(data.tail(REFERENCE_ROWS), seed=options.seed, threads=options.threads)
     found: dict[str, Any] = {
         "machine": described,
@@ -93,8 +95,8 @@ def _trained(
         same = fingerprint(evaluated.models) == fingerprint(again.models)
     for label, model in evaluated.models.items():
         for note in model.notes:
-            _say(f"{combination.variant} {combination.algo} {label}: {note}")
-    _say(f"{combination.variant} {combination.algo}: trained ({time.monotonic() - started:.0f} s)")
+            say(f"{combination.variant} {combination.algo} {label}: {note}")
+    say(f"{combination.variant} {combination.algo}: trained ({time.monotonic() - started:.0f} s)")
     return evaluated, same
 
 
@@ -151,10 +153,6 @@ def _of(known: Sequence[str]) -> Any:  # noqa: ANN401 - what argparse calls a ty
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

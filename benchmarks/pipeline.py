@@ -18,6 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it, here and in every process started from here
 
@@ -125,7 +127,7 @@ def _known(text_: str, known: list[str]) -> list[str]:
 
 def _measure(job: Job, options: argparse.Namespace, workers: Workers, results: Sequence[SizeResult]) -> None:
     """Fill in the last of `results`; those before are of smaller sizes."""
-    _say(f"{job.rows:,} klines: preparing")
+    say(f"{job.rows:,} klines: preparing")
     workers.prepare(job)
     *_, smaller, result = (None, *results)
     for stage in STAGES:
@@ -139,7 +141,7 @@ def _measure(job: Job, options: argparse.Namespace, workers: Workers, results: S
                 result.extrapolated[stage.key] = rows
                 costs[way] = costs[way].scaled(job.rows / rows)
     if CHAIN in options.stages:
-        _say(f"{job.rows:,} klines: whole chain, then 12 new klines")
+        say(f"{job.rows:,} klines: whole chain, then 12 new klines")
         result.take_chain(workers.chain(job))
 
 
@@ -157,15 +159,11 @@ def _plain_rows(stage: str, job: Job, options: argparse.Namespace, smaller: Size
 def _told(workers: Workers, way: str, stage: str, job: Job) -> Cost:
     started = time.monotonic()
     cost = workers.stage(way, stage, job)
-    _say(
+    say(
         f"{job.rows:,} klines: {stage}, {way}: {cost.cpu_s:.3f} CPU-s, {cost.peak_mb:,.0f} MB, "
         f"best of {cost.repeats} ({time.monotonic() - started:.0f} s)"
     )
     return cost
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _as_json(started: dict[str, Any], results: Sequence[SizeResult], wrong: list[str]) -> dict[str, Any]:

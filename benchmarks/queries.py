@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it
 
@@ -177,7 +179,7 @@ class _Progress:
 
     def __call__(self, line: str) -> None:
         """Tell it."""
-        print(f"{time.monotonic() - self._started:4.0f} s  {line}", file=sys.stderr, flush=True)
+        say(f"{time.monotonic() - self._started:4.0f} s  {line}")
 
 
 if __name__ == "__main__":

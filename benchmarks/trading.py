@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from progress import say
+
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2"}
 os.environ.update(THREADS)  # before any library reads it
 
@@ -61,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     described, meter = machine.describe(LIBRARIES, THREADS), Meter(None)
     found = Findings(options.rows, min(options.rows, options.plain_rows))
     for share in HITS_PER_ROW:
-        _say(f"{found.rows:,} rows, signals on {share} of them")
+        say(f"{found.rows:,} rows, signals on {share} of them")
         found.costs[share] = _paper(found, share, meter, options.repeats)
     if options.fit_rows:
-        _say(f"models of {options.fit_rows:,} klines")
+        say(f"models of {options.fit_rows:,} klines")
         with tempfile.TemporaryDirectory(prefix="itb-bench-") as folder:
             job = Job(options.fit_rows, Path(folder), options.repeats)
             found.fits = fit_costs(job, meter)
@@ -179,10 +181,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=3, help="runs of each stage; the cheapest counts (default 3)")
     add("--json", action="store_true", help="print all measurements as JSON")
     return parser.parse_args(arguments)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
