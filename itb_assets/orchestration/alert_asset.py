@@ -7,13 +7,15 @@ decided in `observability.alerts`.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 
 from itb_assets.domain.alerts import Incident, Level
 from itb_assets.observability.alerts import state, store
@@ -27,16 +29,21 @@ INCIDENTS = dg.AssetKey(["alerts", "incidents"])
 CHECK = "none_open"
 SHOWN = "dagster_ui"
 MOST_SHOWN = 50
+MOST_WORDS = 200
+NO_DATABASE = "no database is configured, so no incident is kept: set ITB_DATABASE_URL"
+_MARKS = re.compile(r"[\\`*_{}\[\]<>|#~]")
 
 
-def incidents_asset() -> dg.AssetSpec:
-    """Return the asset on whose page the open incidents are listed."""
+def incidents_asset(platform: Platform) -> dg.AssetSpec:
+    """Return the asset on whose page the open incidents are listed, or that none are kept."""
+    kept = platform.settings.database_url is not None
     return dg.AssetSpec(
         INCIDENTS,
         group_name="alerts",
         owners=OWNERS,
         kinds={"postgres"},
-        description="What is wrong now: its check fails while an incident is open, and lists them.",
+        description="What is wrong now: its check fails while an incident is open, and lists them."
+        + ("" if kept else f" Nothing is known here: {NO_DATABASE}."),
     )
 
 
@@ -45,7 +52,7 @@ def incidents_check() -> dg.AssetChecksDefinition:
 
     def check(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         with as_failures(retry=False):
-            return _result(_open_incidents(platform))
+            return _looked_up(platform)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -61,7 +68,7 @@ def show_incidents(instance: dg.DagsterInstance, writer: AlertWriter, now: datet
     with writer.writing(SHOWN, now) as writing:
         if writing is None:
             return False
-        found = store.incidents(writing.connection, open_only=True, limit=MOST_SHOWN)
+        found = _open_incidents(writing.connection)
         digest = _digest(found)
         if state.read_cursor(writing.connection, SHOWN) == digest:
             return False
@@ -70,22 +77,29 @@ def show_incidents(instance: dg.DagsterInstance, writer: AlertWriter, now: datet
     return True
 
 
-def _open_incidents(platform: Platform) -> list[Incident]:
+def _looked_up(platform: Platform) -> dg.AssetCheckResult:
     writer = writer_of(platform)
     if writer is None:
-        return []
+        return dg.AssetCheckResult(
+            passed=False, severity=dg.AssetCheckSeverity.WARN, description=NO_DATABASE, metadata={}
+        )
     with closing(writer), writer.reading() as connection:
-        return store.incidents(connection, open_only=True, limit=MOST_SHOWN)
+        return _result(_open_incidents(connection))
+
+
+def _open_incidents(connection: sa.Connection) -> list[Incident]:
+    return store.incidents(connection, open_only=True, limit=MOST_SHOWN + 1)
 
 
 def _result(incidents: Sequence[Incident]) -> dg.AssetCheckResult:
     worst = max((each.level for each in incidents), default=Level.INFO)
-    bad = [each for each in incidents if each.level >= Level.WARNING]
+    bad = sum(each.level >= Level.WARNING for each in incidents)
+    many = f"more than {MOST_SHOWN}" if bad > MOST_SHOWN else str(bad)
     return dg.AssetCheckResult(
         passed=not bad,
         severity=dg.AssetCheckSeverity.ERROR if worst >= Level.ERROR else dg.AssetCheckSeverity.WARN,
-        description=f"{len(bad)} incidents are open" if bad else "nothing is wrong",
-        metadata={"open": len(bad), "incidents": table([_row(each) for each in incidents])},
+        description=f"{many} incident{'s are' if bad > 1 else ' is'} open" if bad else "nothing is wrong",
+        metadata={"open": bad, "incidents": table([_row(each) for each in incidents[:MOST_SHOWN]])},
     )
 
 
@@ -101,17 +115,21 @@ def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
 
 
 def _row(incident: Incident) -> dict[str, Any]:
-    title = incident.title.replace("|", "/")
     return {
         "id": incident.id,
         "level": incident.level.label,
-        "what": f"[{title}]({incident.url})" if incident.url else title,
-        "detail": " ".join(incident.detail.replace("|", "/").split()),
-        "since": f"{incident.first_at:%Y-%m-%d %H:%M} UTC",
-        "looked after by": incident.acked_by or "",
+        "what": _cell(": ".join(part for part in (incident.title, incident.detail) if part)),
+        "since": f"{incident.first_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        "acknowledged": _cell(incident.acked_by or "no"),
+        "run": f"[open]({incident.url})" if incident.url else "",
     }
 
 
+def _cell(text: str) -> str:
+    """Keep text on one line of a table and from being read as Markdown or HTML."""
+    return _MARKS.sub(r"\\\g<0>", " ".join(text.split())[:MOST_WORDS])
+
+
 def _digest(incidents: Sequence[Incident]) -> str:
-    parts = sorted((each.id, int(each.level), each.acked_by or "") for each in incidents)
+    parts = sorted((each.id, int(each.level), each.title, each.acked_by or "") for each in incidents)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -10,7 +10,7 @@ from functools import cache
 
 import dagster as dg
 
-from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS
+from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS, show_incidents
 from itb_assets.orchestration.alert_hooks import FastTeller
 from itb_assets.orchestration.alert_reading import AlertReader
 from itb_assets.orchestration.alert_subjects import Subjects
@@ -75,7 +75,9 @@ def _events_sensor(platform: Platform) -> dg.SensorDefinition:
         opened = reader()
         if opened is None:
             return dg.SkipReason("no database is configured: set ITB_DATABASE_URL to have alerts")
-        return dg.SkipReason(str(opened.look(context.instance)))
+        found = opened.look(context.instance)
+        show_incidents(context.instance, opened.writer, opened.clock())
+        return dg.SkipReason(str(found))
 
     return alert_events
 

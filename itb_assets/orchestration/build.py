@@ -9,6 +9,7 @@ from functools import cache
 
 import dagster as dg
 
+from itb_assets.orchestration.alert_asset import incidents_asset, incidents_check
 from itb_assets.orchestration.alert_hooks import telling_executor
 from itb_assets.orchestration.alert_sensor import alert_sensors, fast_teller
 from itb_assets.orchestration.assets import all_assets
@@ -31,8 +32,8 @@ def build_defs(*, settings: Settings | None = None, platform: Platform | None = 
     """Assemble assets, checks, jobs, schedules, sensors, IO managers and the platform they all share."""
     platform = platform or build_platform(settings or load_settings())
     return dg.Definitions(
-        assets=all_assets(platform),
-        asset_checks=all_checks(platform),
+        assets=[*all_assets(platform), incidents_asset(platform)],
+        asset_checks=[*all_checks(platform), incidents_check()],
         jobs=[*all_jobs(platform), retention_job(platform)],
         schedules=[*all_schedules(platform), retention_schedule(platform)],
         sensors=alert_sensors(platform),

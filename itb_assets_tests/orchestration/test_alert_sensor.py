@@ -9,6 +9,7 @@ from pipeline_making import settings_of
 from pydantic import SecretStr
 
 from itb_assets.errors import ItbError
+from itb_assets.orchestration.alert_records import EVENTS
 from itb_assets.orchestration.alert_sensor import EVERY_S, alert_sensors, fast_teller, subjects_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.strategies import read_strategies
@@ -42,6 +43,16 @@ def test_a_tick_tells_what_failed(room: Room, tmp_path):
     said = tick(platform_on(tmp_path, room.url), "alert_events", room.instance)
     assert "1 occurrences told" in said
     assert room.only().rule == "pipeline_error"
+
+
+def test_a_tick_brings_the_page_of_incidents_up_to_date_even_while_another_reads(room: Room, tmp_path):
+    written = "SELECT id FROM event_logs WHERE dagster_event_type = 'ASSET_CHECK_EVALUATION'"
+    platform = platform_on(tmp_path, room.url)
+    with room.writer.writing(EVENTS, room.reader.clock()):
+        assert "another process" in tick(platform, "alert_events", room.instance)
+        before = len(room.records(written))
+        tick(platform, "alert_events", room.instance)
+    assert before == len(room.records(written)) == 1
 
 
 def test_without_a_database_it_says_what_to_set(room: Room, tmp_path):

@@ -16,6 +16,7 @@ from itb_assets.orchestration.partitions import MARKETS
 from itb_assets.orchestration.platform import BY_VARIANT, Platform
 from itb_assets.storage.strategies import read_strategies
 
+INCIDENTS = dg.AssetKey(["alerts", "incidents"])
 MATRIX = dg.AssetKey(["labeled", "matrix"])
 VARIANTS = {
     "aggressive": ["lgbm/high_040_4", "lgbm/low_040_4"],
@@ -39,6 +40,7 @@ OTHERS = {
     "trades/conservative:rule",
     "drift/aggressive:drift",
     "drift/conservative:drift",
+    "alerts/incidents:none_open",
     *(
         f"models/{variant}/{model}:{check}"
         for variant, models in VARIANTS.items()
@@ -69,7 +71,12 @@ def test_the_shipped_strategies_give_the_assets_of_the_design(graph):
     stages = ["raw/klines", "processed/data", "processed/features", "labeled/matrix"]
     models = [f"models/{variant}/{name}" for variant, names in VARIANTS.items() for name in names]
     ends = [f"{stage}/{variant}" for variant in VARIANTS for stage in BY_VARIANT]
-    assert {"/".join(key.path) for key in graph.get_all_asset_keys()} == {*stages, *models, *ends}
+    assert {"/".join(key.path) for key in graph.get_all_asset_keys()} == {
+        *stages,
+        *models,
+        *ends,
+        "alerts/incidents",
+    }
 
 
 def test_every_asset_says_what_it_is_and_is_partitioned_by_market(graph):
@@ -80,7 +87,7 @@ def test_every_asset_says_what_it_is_and_is_partitioned_by_market(graph):
         assert node.owners
         assert node.kinds
         assert len(node.description or "") > 30
-        assert node.partitions_def == MARKETS
+        assert node.partitions_def == (None if key == INCIDENTS else MARKETS)
         if stage in ("models", *BY_VARIANT):
             assert node.tags["variant"] == key.path[1]
         if stage == "models":
@@ -131,7 +138,7 @@ def test_each_variant_reads_its_own_models_only(graph):
 
 
 def test_jobs_cover_what_their_names_say(defs, graph):
-    everything = graph.get_all_asset_keys()
+    everything = graph.get_all_asset_keys() - {INCIDENTS}
     covered = {
         name: set(defs.resolve_job_def(name).asset_layer.executable_asset_keys)
         for name in ("build_market", "update_market", "train_market")
