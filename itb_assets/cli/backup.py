@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from itb_assets.cli.output import JsonOption, emit, errors
 from itb_assets.errors import InputError
+from itb_assets.orchestration.alert_restore import settle_dagsters, settle_ours
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings, load_settings
 from itb_assets.storage.backup import back_up
@@ -83,6 +84,9 @@ def db_restore(
     FILE.json, and only then the two change names, in one transaction. Whatever happens before that, a kill
     or a full disk included, leaves the old database as it was. Room for both is needed meanwhile.
 
+    Alerts that waited when the backup was made are given up, and one message says how many: `itb alerts
+    replay` lists them. Of what happened since, each is told as a possible repeat.
+
     A server of your own: set `ITB_ADMIN_DATABASE_URL` for this command to a role that may make databases;
     with TimescaleDB a superuser, and the server has to offer the version that the backup was made of.
 
@@ -97,7 +101,14 @@ def db_restore(
     with running_database(settings) as ready, _told() as progress:
         url = _url(ready, kind)
         admin = _admin_url(settings, url)
-        manifest = restore(file, url, admin_url=admin, replace=replace, progress=progress)
+
+        def settle(connection: sa.Connection, found: BackupManifest) -> None:
+            if kind == DATA:
+                settle_ours(connection, settings, found.made_at)
+
+        manifest = restore(file, url, admin_url=admin, replace=replace, progress=progress, settle=settle)
+        if kind == DAGSTER:
+            settle_dagsters(ready)
     _show(manifest, file, title="Restored from", as_json=as_json)
 
 

@@ -58,7 +58,7 @@ def tick_occurrences(tick_id: int, tick: TickData) -> Iterator[Occurrence]:
 def _of_tick(tick_id: int, tick: TickData, labels: dict[str, str], title: str, key: str) -> Occurrence:
     failed = tick.status.value == "FAILURE"
     return Occurrence(
-        event_id=f"dagster:tick:{tick_id}:{key}",
+        event_id=f"dagster:tick:{tick_id}:{tick.timestamp:.0f}:{key}",  # a backup put back counts anew
         rule=AUTOMATION_FAILED,
         level=Level.ERROR,
         labels=labels,

@@ -6,7 +6,7 @@ Until that last step, one transaction, the old database is as it was. Making bac
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,12 +36,19 @@ _LOCK = 0x697464
 
 
 def restore(
-    file: Path, url: str, *, admin_url: str, replace: bool = False, progress: Progress = lambda _: None
+    file: Path,
+    url: str,
+    *,
+    admin_url: str,
+    replace: bool = False,
+    progress: Progress = lambda _: None,
+    settle: Callable[[sa.Connection, BackupManifest], object] = lambda *_: None,
 ) -> BackupManifest:
     """Put a backup into the database of `url`, whose role owns it then; return its manifest.
 
     `admin_url` leads to the same server as a role that makes databases, with TimescaleDB a superuser. Every
     value of every table is compared before the old database, with `replace` one that has tables, is dropped.
+    `settle` may change what is true no more, in a transaction, before anybody sees it.
     Raises InputError, StorageError and DatabaseUnavailable; then the old database is as it was.
     """
     manifest = read_manifest(file)
@@ -56,6 +63,8 @@ def restore(
             try:
                 _fill(swap, file, manifest, tools, progress)
                 _compare(swap, manifest, progress)
+                with connected(swap.address(swap.fresh)) as connection, connection.begin():
+                    settle(connection, manifest)
                 progress("taking the place of the old database")
                 swap.exchange(manifest)
             except BaseException:

@@ -20,6 +20,9 @@ from itb_assets.observability.alerts.rows import Row, as_json, utc
 WAKE = "alert_outbox"
 """What the dispatcher listens to."""
 
+RESTORED = "restored"
+"""The cursor that keeps of which time a backup was, and by `moved_at` when it was put back."""
+
 _COLUMNS = (
     "id, dedup_key, channel, level, incident_id, kind, message, chart, created_at, next_at, attempts, "
     "leased_before, sent_at, receipt, last_error, dead_at"
@@ -41,11 +44,15 @@ UPDATE alert_outbox SET
 FROM due WHERE id = due_id
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
-_ENQUEUE = """
-INSERT INTO alert_outbox (dedup_key, channel, level, incident_id, kind, message, chart, created_at, next_at)
-VALUES (:dedup_key, :channel, :level, :incident_id, :kind, CAST(:message AS jsonb), :chart, :now, :next_at)
+_ENQUEUE = f"""
+INSERT INTO alert_outbox (
+    dedup_key, channel, level, incident_id, kind, message, chart, created_at, next_at, leased_before
+) VALUES (
+    :dedup_key, :channel, :level, :incident_id, :kind, CAST(:message AS jsonb), :chart, :now, :next_at,
+    EXISTS (SELECT FROM alert_cursors WHERE name = '{RESTORED}' AND moved_at > :happened_at)
+)
 ON CONFLICT (dedup_key) DO NOTHING RETURNING id
-"""
+"""  # noqa: S608 - constants
 _REPLAY = f"""
 INSERT INTO alert_outbox (dedup_key, channel, level, incident_id, kind, message, chart, created_at, next_at)
 SELECT :dedup || id, channel, level, incident_id, kind, message, chart, :now, :now
@@ -84,7 +91,10 @@ class OutboxRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A message to put in; two with one `dedup_key` are one. Due at once unless `next_at` says later."""
+    """A message to put in; two with one `dedup_key` are one. Due at once unless `next_at` says later.
+
+    What `happened_at` a time before a backup was put back may have been sent before: a possible repeat.
+    """
 
     dedup_key: str
     channel: str
@@ -94,6 +104,7 @@ class Draft:
     incident_id: int | None = None
     chart: bytes | None = field(default=None, repr=False)
     next_at: datetime | None = None
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,7 @@ def enqueue(connection: sa.Connection, draft: Draft, *, now: datetime) -> int | 
         "chart": draft.chart,
         "now": now,
         "next_at": draft.next_at or now,
+        "happened_at": draft.happened_at or now,
     }
     made: int | None = connection.execute(sa.text(_ENQUEUE), values).scalar()
     if made is not None:

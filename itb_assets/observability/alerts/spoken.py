@@ -1,4 +1,4 @@
-"""What the dispatcher says: the words of rows of the outbox, whatever those hold, and its own two messages.
+"""What the dispatcher says: the words of rows of the outbox, whatever those hold, and its own messages.
 
 How a message reads belongs to `messages` and `digest`; nothing is sent here.
 """
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from itb_assets.domain.alerts.occurrence import Level
-from itb_assets.observability.alerts.catalogue import LANGUAGES, Language
+from itb_assets.observability.alerts.catalogue import LANGUAGES, Language, moment, word
 from itb_assets.observability.alerts.digest import digest
 from itb_assets.observability.alerts.markup import cut, escape
 from itb_assets.observability.alerts.messages import render
@@ -26,6 +26,18 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "refuses": ("{channel} refuses messages", "{channel} recusa mensagens"),
     "instead": ("They come here instead.", "Elas chegam por aqui."),
+    "not sent": (
+        "{count} alerts of before the backup were not sent",
+        "{count} alertas anteriores ao backup não foram enviados",
+    ),
+    "one not sent": (
+        "1 alert of before the backup was not sent",
+        "1 alerta anterior ao backup não foi enviado",
+    ),
+    "put back": (
+        "{levels}\nbackup of {made}, put back {now}\nlisted by: itb alerts replay",
+        "{levels}\nbackup de {made}, restaurado {now}\nlista: itb alerts replay",
+    ),
 }
 
 
@@ -66,6 +78,18 @@ class Spoken:
             "detail": f"{why}\n{self._word('instead')}",
         }
         return {"level": Level.CRITICAL.label, "at": now.isoformat(), **said}
+
+    def not_sent(self, counts: Mapping[Level, int], made_at: datetime, now: datetime) -> dict[str, Any]:
+        """Return what is told after a backup was put back: how many that waited in it were not sent."""
+        count, levels = sum(counts.values()), sorted(counts, reverse=True)
+        said = ", ".join(f"{counts[level]} {word(level.label, self.language)}" for level in levels)
+        made, put_back = (moment(time, self.language) for time in (made_at, now))
+        return {
+            "level": levels[0].label,
+            "at": now.isoformat(),
+            "title": self._word("one not sent" if count == 1 else "not sent", count=count),
+            "detail": self._word("put back", levels=said, made=made, now=put_back),
+        }
 
     def _word(self, name: str, **values: object) -> str:
         return _WORDS[name][LANGUAGES.index(self.language)].format(**values)

@@ -68,6 +68,11 @@ def move_cursor(connection: sa.Connection, name: str, cursor: str, now: datetime
     connection.execute(sa.text(sql.MOVE_CURSOR), {"name": name, "cursor": cursor, "now": now})
 
 
+def forget_cursor(connection: sa.Connection, name: str) -> None:
+    """Forget how far a reader has come, so that its next look is a first one."""
+    connection.execute(sa.text("DELETE FROM alert_cursors WHERE name = :name"), {"name": name})
+
+
 def note_state(
     connection: sa.Connection,
     *,

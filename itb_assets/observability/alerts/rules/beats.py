@@ -70,13 +70,13 @@ def trading_halted(look: Look) -> Iterator[Evaluation]:
     for beat in found:
         labels, age = {"process": beat.name}, age_s(beat.at, look.now)
         reason = beat.text("halted")
-        if reason:
+        if _waited_for(look, beat, settings.threshold):
+            yield _waits(look, rule, labels)
+        elif reason:
             detail = look.say("beat halted", reason=reason, age=timedelta(seconds=age))
             yield look.found(rule, "firing", labels=labels, value=age, detail=detail)
         else:
-            yield look.measured(
-                rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age))
-            )
+            yield _alive(look, rule, settings, beat, labels)
 
 
 def dagster_silent(look: Look) -> Iterator[Evaluation]:
@@ -87,10 +87,7 @@ def dagster_silent(look: Look) -> Iterator[Evaluation]:
     if not found and not settings.expected:
         yield look.lacks(rule, "no dagster")
     for beat in found:
-        age = age_s(beat.at, look.now)
-        yield look.measured(
-            rule, age, labels={"process": beat.name}, detail=look.say("beat age", age=timedelta(seconds=age))
-        )
+        yield _alive(look, rule, settings, beat, {"process": beat.name})
 
 
 def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
@@ -101,9 +98,7 @@ def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
     if not found and not settings.expected:
         yield look.lacks(rule, "no orderbook")
     for beat in found:
-        age = age_s(beat.at, look.now)
-        labels = {"symbol": beat.of or "all"}
-        yield look.measured(rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age)))
+        yield _alive(look, rule, settings, beat, {"symbol": beat.of or "all"})
 
 
 def api_authentication(look: Look) -> Iterator[Evaluation]:
@@ -114,7 +109,9 @@ def api_authentication(look: Look) -> Iterator[Evaluation]:
         yield look.lacks(rule, "no api")
     for beat in found:
         labels, reason = {"api": beat.of or "api"}, beat.text("auth_error")
-        if reason:
+        if _waited_for(look, beat, None):
+            yield _waits(look, rule, labels)
+        elif reason:
             detail = look.say("api refused", reason=reason, at=f"{beat.at:%Y-%m-%d %H:%M:%S}")
             yield look.found(rule, "firing", labels=labels, detail=detail)
         else:
@@ -140,7 +137,9 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
     for beat in found:
         labels, age = {"process": beat.name}, age_s(beat.at, look.now)
         lag = beat.number("oldest_s")
-        if age > settings.max_age.total_seconds():
+        if _waited_for(look, beat, settings.max_age.total_seconds()):
+            yield _waits(look, rule, labels)
+        elif age > settings.max_age.total_seconds():
             yield look.measured(
                 rule, age, labels=labels, detail=look.say("log silent", age=timedelta(seconds=age))
             )
@@ -150,6 +149,28 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
             yield look.measured(
                 rule, lag, labels=labels, detail=look.say("log lag", age=timedelta(seconds=lag))
             )
+
+
+def _alive(look: Look, rule: str, settings: Absence, beat: Beat, labels: dict[str, str]) -> Evaluation:
+    if _waited_for(look, beat, settings.threshold):
+        return _waits(look, rule, labels)
+    age = age_s(beat.at, look.now)
+    return look.measured(rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age)))
+
+
+def _waited_for(look: Look, beat: Beat | None, threshold_s: float | None) -> bool:
+    """Tell whether a backup was put back since, and its silence means nothing yet.
+
+    The threshold counts from when rules are computed again; without one it is waited for until it is there.
+    """
+    restored = look.restored
+    if restored is None or (beat is not None and beat.at >= restored.at):
+        return False
+    return threshold_s is None or age_s(restored.watched_since, look.now) <= threshold_s
+
+
+def _waits(look: Look, rule: str, labels: Mapping[str, str]) -> Evaluation:
+    return look.found(rule, "insufficient", labels=labels, detail=look.say("beat restored"))
 
 
 def _latency(look: Look, beat: Beat, labels: dict[str, str]) -> Evaluation:
@@ -181,5 +202,8 @@ def _missing(
     for expected in settings.expected:
         name = expected if expected == kind or expected.startswith(f"{kind}:") else f"{kind}:{expected}"
         if name not in there:
-            value = name if label == "process" else name.partition(":")[2] or "all"
-            yield look.found(rule, "firing", labels={label: value}, detail=look.say("beat missing"))
+            labels = {label: name if label == "process" else name.partition(":")[2] or "all"}
+            if _waited_for(look, None, settings.threshold):
+                yield _waits(look, rule, labels)
+            else:
+                yield look.found(rule, "firing", labels=labels, detail=look.say("beat missing"))

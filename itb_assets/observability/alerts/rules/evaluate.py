@@ -18,6 +18,7 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import ItbError
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.config_rules import ReportRule, Watch
+from itb_assets.observability.alerts.restored import since_restored
 from itb_assets.observability.alerts.rules.beats import (
     api_authentication,
     api_latency,
@@ -121,7 +122,12 @@ def evaluate_all(
     """
     standings = _standings(connection)
     look = Look(
-        connection=connection, config=config, now=now, open=frozenset(_open(standings)), followed=followed
+        connection=connection,
+        config=config,
+        now=now,
+        open=frozenset(_open(standings)),
+        followed=followed,
+        restored=since_restored(connection, now),
     )
     found = _Found()
     limit = connection.execute(sa.text("SELECT current_setting('statement_timeout')")).scalar_one()
@@ -129,7 +135,7 @@ def evaluate_all(
     for rule, settings in config.rules.named().items():
         before = standings.get(rule, {})
         if not settings.enabled:
-            _gone(look, found, rule, before)
+            _gone(look, found, rule, before, why="off")
             continue
         broken = standings.get(BROKEN, {})
         if isinstance(settings, Watch) and (not due_only or _due(rule, before, broken, now, settings.every)):
@@ -209,12 +215,12 @@ def _picture(look: Look, told: Occurrence) -> bytes | None:
         return None
 
 
-def _gone(look: Look, found: _Found, rule: str, before: Mapping[str, Standing]) -> None:
+def _gone(look: Look, found: _Found, rule: str, before: Mapping[str, Standing], *, why: str = "gone") -> None:
     """End what is not watched any more, saying that, and forget how it stood."""
     for fingerprint, standing in before.items():
         found.forgotten.append((rule, fingerprint))
         if standing.opened_at is not None:
-            over = look.found(rule, "ok", labels=standing.labels, detail=look.say("gone"))
+            over = look.found(rule, "ok", labels=standing.labels, detail=look.say(why))
             told = news(standing, over, now=look.now, remind=reminder(None))
             found.occurrences += [] if told is None else [told]
 

@@ -19,6 +19,7 @@ from itb_assets.domain.markets import FREQ_MS, Market
 from itb_assets.errors import InvalidMarket
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.config_rules import Measure, ReportRule
+from itb_assets.observability.alerts.restored import Restored
 from itb_assets.observability.alerts.rules.words import said
 
 _MARKETS = "SELECT symbol, freq FROM manifests WHERE asset = 'raw/klines' ORDER BY symbol, freq"
@@ -29,6 +30,7 @@ class Look:
     """What a rule is given. `open` are the fingerprints of what was wrong at the look before.
 
     `followed` narrows rules over markets to those that a deployment follows; None: every stored one.
+    `restored` is when a backup was put back: a heartbeat before it says nothing of who lives.
     """
 
     connection: sa.Connection
@@ -36,6 +38,7 @@ class Look:
     now: datetime
     open: Collection[str] = field(default_factory=frozenset)
     followed: Collection[Market] | None = None
+    restored: Restored | None = None
 
     def rows(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - of any column
         """Return the rows of one statement, which only reads."""

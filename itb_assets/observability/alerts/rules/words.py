@@ -56,6 +56,7 @@ _ENGLISH = {
     "beat age": "last heartbeat {age} ago",
     "beat halted": "{reason} (heartbeat {age} ago)",
     "beat missing": "expected, but it never wrote a heartbeat",
+    "beat restored": "a backup was put back, no heartbeat since",
     "no trading": "nothing trades here: a trading process writes the heartbeat `trading` or "
     "`trading:ACCOUNT`, with `halted` in its detail while it stands still",
     "no dagster": "no daemon runs here: its sensor writes the heartbeat `dagster_events` at every look",
@@ -151,6 +152,7 @@ _PORTUGUESE = {
     "beat age": "último sinal de vida há {age}",
     "beat halted": "{reason} (sinal de vida há {age})",
     "beat missing": "esperado, mas nunca deu sinal de vida",
+    "beat restored": "um backup foi restaurado, nenhum sinal de vida desde então",
     "no trading": "nada opera aqui: um processo de trading escreve o heartbeat `trading` ou "
     "`trading:ACCOUNT`, com `halted` no detalhe enquanto está parado",
     "no dagster": "nenhum daemon aqui: o sensor dele escreve o heartbeat `dagster_events` a cada leitura",
