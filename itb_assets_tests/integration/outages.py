@@ -1,4 +1,4 @@
-"""What tests of outages share: tables of alerts on a server that can be killed, causes, what was told of them.
+"""What tests of outages share: tables of alerts on a server that can be killed, causes, what was told.
 
 The local Bot API and the dispatchers are those of the tests of alerts; judging belongs to each test.
 """
