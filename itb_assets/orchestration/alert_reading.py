@@ -46,7 +46,7 @@ LONGEST_S = 20.0
 """A look does not begin another batch after this: the next one goes on."""
 
 HEARTBEAT = "dagster_events"
-"""Name under which every look says that events are read."""
+"""Name under which a look that proves daemon and code server alive says that it looked."""
 
 
 @dataclass
@@ -71,26 +71,36 @@ class Look:
 
 @dataclass(frozen=True)
 class AlertReader:
-    """Looks at the records of an instance, again and again; several processes may, one at a time does."""
+    """Looks at the records of an instance, again and again; several processes may, one at a time does.
+
+    Without `subjects` events wait, and ticks and daemons are told alone: they name no asset. `beats` is for
+    the reader whose look proves that daemon and code server are alive.
+    """
 
     writer: AlertWriter
-    subjects: Subjects
+    subjects: Subjects | None
     ui_url: str = ""
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     longest_s: float = LONGEST_S
+    beats: bool = True
 
     def look(self, instance: dg.DagsterInstance) -> Look:
         """Read what is new and tell it; raise DatabaseUnavailable, and move nothing, while ours is away."""
         found = Look()
         deadline = time.monotonic() + self.longest_s
         with dagster_records(instance) as records:
-            while self._events(instance, records, found) and time.monotonic() < deadline:
-                pass
+            if self.subjects is not None:
+                while self._events(instance, records, self.subjects, found) and time.monotonic() < deadline:
+                    pass
             if not found.busy:
                 self._ticks(instance, records, found)
+        if self.beats:  # also when another reads: this one is alive
+            self.writer.beat(HEARTBEAT, self.clock(), {"events": found.events, "told": found.told})
         return found
 
-    def _events(self, instance: dg.DagsterInstance, records: DagsterRecords, found: Look) -> bool:
+    def _events(
+        self, instance: dg.DagsterInstance, records: DagsterRecords, subjects: Subjects, found: Look
+    ) -> bool:
         """Tell one batch; return whether there may be more."""
         with self.writer.writing(EVENTS, self.clock()) as writing:
             if writing is None:
@@ -98,13 +108,13 @@ class AlertReader:
                 return False
             read = self._read(writing, records, EVENTS)
             rows = records.events(read, KINDS, BATCH)
-            found.told += writing.tell(self._occurrences(instance, rows, found))
+            found.told += writing.tell(self._occurrences(instance, rows, subjects, found))
             writing.move(read.with_read(row.id for row in rows))
         found.events += len(rows)
         return len(rows) == BATCH
 
     def _occurrences(
-        self, instance: dg.DagsterInstance, rows: Iterable[Row], found: Look
+        self, instance: dg.DagsterInstance, rows: Iterable[Row], subjects: Subjects, found: Look
     ) -> Iterator[Occurrence]:
         """Yield what events say; of one that is not understood, once, that it was passed over."""
         entries: list[tuple[int, dg.EventLogEntry | Exception]] = []
@@ -117,24 +127,28 @@ class AlertReader:
         runs = runs_of(instance, named)
         for number, entry in entries:
             try:
-                said = self._said(number, entry, runs)
+                said = self._said(number, entry, runs, subjects)
             except Exception as error:  # noqa: BLE001
                 found.unreadable += 1
                 said = [unreadable("event", number, error, self.clock())]
             yield from said
 
     def _said(
-        self, number: int, entry: dg.EventLogEntry | Exception, runs: dict[str, dg.DagsterRun]
+        self,
+        number: int,
+        entry: dg.EventLogEntry | Exception,
+        runs: dict[str, dg.DagsterRun],
+        subjects: Subjects,
     ) -> list[Occurrence]:
         if isinstance(entry, Exception):
             raise entry
         run = runs.get(entry.run_id)
         facts = RunFacts(entry.run_id) if run is None else RunFacts.of(run, self.ui_url)
         at = datetime.fromtimestamp(entry.timestamp, UTC)
-        return list(occurrences_of(Told(entry.get_dagster_event(), at, facts, self.subjects, number)))
+        return list(occurrences_of(Told(entry.get_dagster_event(), at, facts, subjects, number)))
 
     def _ticks(self, instance: dg.DagsterInstance, records: DagsterRecords, found: Look) -> None:
-        """Tell ticks and daemons, and that this looked at all."""
+        """Tell ticks and daemons."""
         now = self.clock()
         with self.writer.writing(TICKS, now) as writing:
             if writing is None:
@@ -145,7 +159,6 @@ class AlertReader:
             said = [each for row in rows for each in self._tick(row, found)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
-            writing.beat(HEARTBEAT, {"events": found.events, "told": found.told})
         found.ticks += len(rows)
 
     def _tick(self, row: Row, found: Look) -> list[Occurrence]:

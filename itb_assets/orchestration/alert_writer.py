@@ -26,6 +26,9 @@ from itb_assets.storage.migrations import migrate
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 15
+IDLE_TIMEOUT_S = 30
+"""Who waits for Dagster this long in the middle of writing loses its turn, and another reader has it."""
+
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"
 _REFUSED = (sa.exc.SQLAlchemyError, ItbError, ValueError, TypeError)
 _OPEN = "SELECT fingerprint FROM alert_incidents WHERE resolved_at IS NULL"
@@ -38,12 +41,18 @@ class AlertWriter:
     """
 
     def __init__(
-        self, url: str, config: AlertConfig, *, statement_timeout_s: float = STATEMENT_TIMEOUT_S
+        self,
+        url: str,
+        config: AlertConfig,
+        *,
+        statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
     ) -> None:
         """Remember where the database is, or raise InputError; the first use connects and migrates."""
         self._url = database_address(url)
         self._config = config
         self._timeout_ms = int(statement_timeout_s * 1000)
+        self._idle_s = idle_timeout_s
 
     @contextmanager
     def writing(self, name: str, now: datetime) -> Iterator[Writing | None]:
@@ -63,6 +72,11 @@ class AlertWriter:
         with database_errors(self._url), self._engine.begin() as connection:
             Writing(connection, self._config, "", now).tell([occurrence])
 
+    def beat(self, name: str, now: datetime, detail: Mapping[str, object]) -> None:
+        """Keep that somebody is alive, whoever writes meanwhile."""
+        with database_errors(self._url), self._migrated.begin() as connection:
+            state.beat(connection, name, now, detail)
+
     def close(self) -> None:
         """Close all connections; a later use opens them anew."""
         self.__dict__.pop("_migrated", None)
@@ -72,7 +86,10 @@ class AlertWriter:
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        options = f"-c statement_timeout={self._timeout_ms} -c lock_timeout={self._timeout_ms}"
+        options = (
+            f"-c statement_timeout={self._timeout_ms} -c lock_timeout={self._timeout_ms} "
+            f"-c idle_in_transaction_session_timeout={int(self._idle_s * 1000)}"
+        )
         return sa.create_engine(
             self._url,
             pool_size=1,
@@ -136,10 +153,6 @@ class Writing:
     def move(self, read: Read) -> None:
         """Keep how far it came."""
         state.move_cursor(self.connection, self.name, read.to_text(), self.now)
-
-    def beat(self, name: str, detail: Mapping[str, object]) -> None:
-        """Keep that somebody is alive."""
-        state.beat(self.connection, name, self.now, detail)
 
     def _wanted(self, occurrences: Iterable[Occurrence]) -> Iterator[Occurrence]:
         for each in occurrences:

@@ -1,22 +1,19 @@
 """The alerter: computes the rules every few seconds and has what is to be told delivered, until told to stop.
 
-What a rule says, who hears of it and how it is sent belong to `observability.alerts`; events of Dagster to
-the sensor.
+What a rule says, who hears of it and how it is sent belong to `observability.alerts`; what Dagster says to
+`alert_watch`, which works beside.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import dagster as dg
 import sqlalchemy as sa
 
-from itb_assets.domain.markets import Market
-from itb_assets.errors import InvalidMarket
 from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.channels import Channel
 from itb_assets.observability.alerts.config import AlertConfig
@@ -26,10 +23,10 @@ from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.alerts.spoken import Spoken
 from itb_assets.observability.alerts.state import beat, beats, forget
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_channels import channels_of, config_of
+from itb_assets.orchestration.alert_channels import channels_of, config_of, docs_page
 from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT, alerts_engine
-from itb_assets.orchestration.instance import running_instance
-from itb_assets.orchestration.runner import followed_symbols
+from itb_assets.orchestration.alert_watch import DagsterWatch
+from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings
 
 RULES_EVERY_S = 2.0
@@ -37,8 +34,11 @@ KEPT = timedelta(days=180)
 """How long what is over is remembered: much longer than any reader of events looks back."""
 
 ONCE_S = 45.0
+FOLLOWED_WITHIN_S = 10.0
+"""So long the first rules wait to know which markets are followed; after it they watch every stored one."""
+
 _TIDIED_EVERY = timedelta(days=1)
-_FOLLOWED_EVERY = timedelta(minutes=1)
+_LEAVE_WITHIN_S = 5.0
 _LOOK_S = 0.1
 _ALONE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('itb alert rules', 0))")
 
@@ -60,10 +60,8 @@ class Alerter:
     engine: sa.Engine
     config: AlertConfig
     channels: Sequence[Channel]
-    instance: dg.DagsterInstance | None = None
-    freqs: Sequence[str] = ()
-    _followed: Collection[Market] | None = None
-    _followed_at: datetime | None = field(default=None, repr=False)
+    watch: DagsterWatch | None = None
+    docs_url: str = ""
     _tidied_at: datetime | None = field(default=None, repr=False)
 
     def round(self, now: datetime) -> RoundDone:
@@ -71,13 +69,13 @@ class Alerter:
 
         Nothing is done while another alerter is at it. Raises what the database raises.
         """
-        followed = self._markets(now)
+        followed = None if self.watch is None else self.watch.followed
         with self.engine.begin() as connection:
             if not connection.scalar(_ALONE):
                 return RoundDone()
             found = evaluate_all(connection, self.config, now, followed=followed)
             tell(connection, found, self.config, now)
-            beat(connection, RULES_HEARTBEAT, now, {"evaluations": len(found.evaluations)})
+            beat(connection, RULES_HEARTBEAT, now, self._said(len(found.evaluations)))
             if self._tidied_at is None or now - self._tidied_at >= _TIDIED_EVERY:
                 forget(connection, now - KEPT)
                 self._tidied_at = now
@@ -88,8 +86,10 @@ class Alerter:
         """Work until `stop` is set; a database that is away is waited for."""
         worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
         worker.start()
-        trouble = ""
+        watching, trouble = self._watch_events(stop), ""
         try:
+            if self.watch is not None:
+                self.watch.asked.wait(FOLLOWED_WITHIN_S)
             while not stop.is_set():
                 try:
                     self.round(datetime.now(UTC))
@@ -102,10 +102,15 @@ class Alerter:
         finally:
             stop.set()
             worker.join()
+            if watching is not None:
+                watching.join(_LEAVE_WITHIN_S)
 
     def once(self, *, within_s: float = ONCE_S) -> RoundDone:
         """Do one round and deliver until nothing is due; `waiting` is what did not go out within the time."""
         began, stop = datetime.now(UTC), threading.Event()
+        if self.watch is not None:
+            self.watch.try_to_look()
+            self.watch.close()
         done = self.round(began)
         worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
         worker.start()
@@ -133,7 +138,7 @@ class Alerter:
         run_dispatcher(
             connect=self.engine.connect,
             channels=self.channels,
-            spoken=Spoken(language=self.config.language),
+            spoken=Spoken(language=self.config.language, docs_url=self.docs_url),
             clock=lambda: datetime.now(UTC),
             stop=stop,
             rules=DispatchRules(
@@ -142,26 +147,17 @@ class Alerter:
             ),
         )
 
-    def _markets(self, now: datetime) -> Collection[Market] | None:
-        """Return the followed markets, asked for once in a while; None: every stored one."""
-        if self.instance is None:
+    def _watch_events(self, stop: threading.Event) -> threading.Thread | None:
+        """Have Dagster looked at from a thread, which may hang in its database and is not waited for."""
+        if self.watch is None:
             return None
-        if self._followed_at is None or now - self._followed_at >= _FOLLOWED_EVERY:
-            try:
-                self._followed = frozenset(_followed(self.instance, self.freqs))
-            except Exception as error:  # noqa: BLE001 - Dagster's database may be away and ours be there
-                get_logger().warning("followed markets are asked for later: {}", redact(in_short(error)))
-            self._followed_at = now
-        return self._followed
+        watching = threading.Thread(target=self.watch.run, args=(stop,), name="alert events", daemon=True)
+        watching.start()
+        return watching
 
-
-def _followed(instance: dg.DagsterInstance, freqs: Sequence[str]) -> Iterator[Market]:
-    for symbol in followed_symbols(instance):
-        for freq in freqs:
-            try:
-                yield Market(symbol, freq)
-            except InvalidMarket:  # somebody added a key in the UI that is no symbol
-                continue
+    def _said(self, evaluations: int) -> dict[str, object]:
+        """Return what the heartbeat of the rules says."""
+        return {"evaluations": evaluations, "events_wait": self.watch.trouble if self.watch else ""}
 
 
 @contextmanager
@@ -171,5 +167,10 @@ def opened_alerter(settings: Settings) -> Iterator[Alerter]:
     Raises ConfigError for settings or a file of alerts that are wrong, before anything is opened.
     """
     config, channels = config_of(settings), channels_of(settings)
-    with running_instance(settings) as (ready, instance), alerts_engine(ready) as engine:
-        yield Alerter(engine, config, channels, instance, freqs=ready.freqs)
+    ours_alone = settings.model_copy(update={"dagster_url": None})  # Dagster's may be away
+    with running_database(ours_alone) as running:
+        ready = running.model_copy(update={"dagster_url": settings.dagster_url or running.dagster_url})
+        register_secrets(ready)
+        with alerts_engine(ready) as engine:
+            url = engine.url.render_as_string(hide_password=False)
+            yield Alerter(engine, config, channels, DagsterWatch(ready, url, config), docs_page(settings))

@@ -17,6 +17,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from itb_assets.errors import DatabaseUnavailable
+from itb_assets.observability.alerts.apprise_channel import hide_addresses
 from itb_assets.observability.logs import get_logger, register_secret
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.kept_connections import kept_connections
@@ -122,6 +123,8 @@ def register_secrets(settings: Settings) -> None:
     if settings.slack_url is not None:
         register_secret(settings.slack_url.get_secret_value())
         register_secret(urlsplit(settings.slack_url.get_secret_value()).path.strip("/"))
+    if settings.apprise_urls is not None:
+        hide_addresses(settings.apprise_urls)
 
 
 @contextmanager
@@ -129,13 +132,20 @@ def running_instance(settings: Settings) -> Iterator[tuple[Settings, dg.DagsterI
     """Yield settings with a database that answers, and the Dagster instance stored in it."""
     with running_database(settings) as ready:
         register_secrets(ready)
-        with (
-            _environment(dagster_environment(ready)) as variables,
-            dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance,
-            kept_connections(instance),
-        ):
+        with opened_instance(ready) as instance:
             fail_killed(instance)
             yield ready, instance
+
+
+@contextmanager
+def opened_instance(ready: Settings) -> Iterator[dg.DagsterInstance]:
+    """Yield the Dagster instance of a database that runs; raise what Dagster raises where it does not."""
+    with (
+        _environment(dagster_environment(ready)) as variables,
+        dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance,
+        kept_connections(instance),
+    ):
+        yield instance
 
 
 @contextmanager
