@@ -95,11 +95,14 @@ def _result(incidents: Sequence[Incident]) -> dg.AssetCheckResult:
     worst = max((each.level for each in incidents), default=Level.INFO)
     bad = sum(each.level >= Level.WARNING for each in incidents)
     many = f"more than {MOST_SHOWN}" if bad > MOST_SHOWN else str(bad)
+    said = f"{many} incident{'s are' if bad > 1 else ' is'} open" if bad else "nothing is wrong"
+    rows = [_row(each) for each in incidents[:MOST_SHOWN]]
     return dg.AssetCheckResult(
         passed=not bad,
         severity=dg.AssetCheckSeverity.ERROR if worst >= Level.ERROR else dg.AssetCheckSeverity.WARN,
-        description=f"{many} incident{'s are' if bad > 1 else ' is'} open" if bad else "nothing is wrong",
-        metadata={"open": bad, "incidents": table([_row(each) for each in incidents[:MOST_SHOWN]])},
+        # a table among the metadata would be folded behind a link
+        description=f"{said}\n\n{table(rows).value}" if rows else said,
+        metadata={"open": bad},
     )
 
 
