@@ -78,7 +78,16 @@ ON CONFLICT (rule, fingerprint) DO UPDATE SET
 STATES = """
 SELECT rule, fingerprint, labels, state, value, detail, since, at FROM alert_states ORDER BY rule, fingerprint
 """
-FORGET_MESSAGES = "DELETE FROM alert_outbox WHERE coalesce(sent_at, dead_at) < :before"
+FORGET_MESSAGES = """
+WITH gone AS (
+    DELETE FROM alert_outbox WHERE coalesce(sent_at, dead_at) < :before RETURNING channel, sent_at, dead_at
+), noted AS (
+    INSERT INTO alert_forgotten AS f (channel, sent, dead)
+    SELECT channel, count(sent_at), count(dead_at) FROM gone GROUP BY channel
+    ON CONFLICT (channel) DO UPDATE SET sent = f.sent + excluded.sent, dead = f.dead + excluded.dead
+)
+SELECT 1 FROM gone
+"""
 FORGET_EVENTS = """
 DELETE FROM alert_events AS e WHERE at < :before AND NOT EXISTS (
     SELECT FROM alert_incidents AS i WHERE i.id = e.incident_id AND i.resolved_at IS NULL
