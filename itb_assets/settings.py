@@ -5,9 +5,12 @@ Values that are wrong become one ConfigError naming all of them; secrets stay Se
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -22,6 +25,7 @@ PUBLIC_TELEGRAM_URL = "https://api.telegram.org"
 DEMO_ROOT = Path(".demo")
 EARLIEST_YEAR = 2010
 
+_LOGIN = re.compile(r"//[^/@\s]*@")
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -109,15 +113,34 @@ class Settings(BaseSettings):
     ui_url: str | None = Field(
         None, description="where people reach the web UI, for links in alerts; unset: host and port"
     )
+    docs_url: str | None = Field(
+        None,
+        description="address under which people read docs/, such as its folder on the repository's web page, "
+        "for links in alerts; unset: the page is named",
+    )
     telegram_token: SecretStr | None = Field(
         None, description="token of the Telegram bot that sends alerts, as @BotFather gives it"
     )
     telegram_chat: str | None = Field(
         None, description="chat that the bot sends to: its number, below 0 for a group, or @name"
     )
+    telegram_thread: int | None = Field(
+        None, ge=1, description="topic of that group, where it has topics; unset: the general one"
+    )
     telegram_url: str = Field(PUBLIC_TELEGRAM_URL, description="base URL of Telegram's Bot API")
     slack_url: SecretStr | None = Field(
         None, description="incoming webhook of Slack, for alerts where Telegram does not take them"
+    )
+    apprise_urls: SecretStr | None = Field(
+        None,
+        description="addresses of other messengers as Apprise writes them, separated by spaces; needs the "
+        "extra apprise",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port on which `itb alerter` serves Prometheus; unset: none"
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address that port is opened on; metrics ask for no password"
     )
     alerts_file: Path | None = Field(
         None, description="TOML file of what your alerts do otherwise than the shipped ones"
@@ -161,6 +184,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{part!r}: expected a table and a number of days, such as signals=365")
         return value
 
+    @field_validator("docs_url", "ui_url")
+    @classmethod
+    def _page(cls, value: str | None) -> str | None:
+        if value is not None and (problem := _no_page(value)):
+            raise ValueError(f"{problem}: expected the address of a page such as https://host/path")
+        return value
+
     @field_validator("start", mode="before")
     @classmethod
     def _iso(cls, value: object) -> object:
@@ -179,12 +209,31 @@ class Settings(BaseSettings):
             raise ValueError(f"expected {EARLIEST_YEAR} or later: there are no klines before")
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield what a repr shows: secrets hide themselves, logins in addresses are hidden here."""
+        for name, value in super().__repr_args__():
+            yield name, _LOGIN.sub("//***@", value) if isinstance(value, str) else value
+
 
 def _value_error(parse: object, name: str) -> str:
     try:
         return parse(name)  # type: ignore[operator, no-any-return]
     except InvalidMarket as error:
         raise ValueError(str(error)) from error
+
+
+def _no_page(address: str) -> str:
+    """Return why an address cannot stand in a message that many people read; "" where it can."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return "is no address"
+    if "@" in parts.netloc:
+        return "holds a login, which every message would show"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f]", address):
+        return "is no address of a page"
+    return "has a ? or # in it" if parts.query or parts.fragment else ""
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -199,5 +248,8 @@ def _problem(item: ErrorDetails) -> str:
     """Say what is wrong with a setting, and its value unless that may be a secret."""
     name = str(item["loc"][0])
     secret = "SecretStr" in str(Settings.model_fields[name].annotation)
-    found = "" if secret else f" {item['input']!r}"
+    private = isinstance(item["input"], str) and re.search(
+        r"[@?]", item["input"]
+    )  # a login or a key of a URL
+    found = "" if secret or private else f" {item['input']!r}"
     return f"ITB_{name.upper()}{found}: {item['msg'].removeprefix('Value error, ')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -47,3 +48,43 @@ def test_wrong_settings_are_listed_together_and_secrets_are_not_shown(monkeypatc
     assert "s3cr3t" not in str(caught.value)
     monkeypatch.undo()
     assert "s3cr3t" not in repr(load_settings(database_url="s3cr3t", model_signing_key="s3cr3t"))
+
+
+@pytest.mark.parametrize("name", ["docs_url", "ui_url"])
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("docs.example.com", "is no address of a page"),
+        ("javascript:alert(1)", "is no address of a page"),
+        ("ftp://host/docs", "is no address of a page"),
+        ("https://", "is no address of a page"),
+        ("https://host/a b", "is no address of a page"),
+        ("https://host:port/", "is no address"),
+        ("https://[host", "is no address"),
+        ("https://me:s3cr3t@host/docs", "holds a login"),
+        ("https://s3cr3t@host/docs", "holds a login"),
+        ("https://host/docs?key=s3cr3t", "has a ? or # in it"),
+        ("https://host/docs#part", "has a ? or # in it"),
+    ],
+)
+def test_an_address_that_no_message_may_show_is_refused_by_name(monkeypatch, name, address, said):
+    monkeypatch.setenv(f"ITB_{name.upper()}", address)
+    with pytest.raises(
+        ConfigError, match=f"ITB_{name.upper()}.*: {re.escape(said)}.*: expected the address of"
+    ):
+        load_settings()
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["https://host/docs", "http://127.0.0.1:8000", "https://host/a/b/"])
+def test_an_address_of_a_page_is_taken(monkeypatch, address):
+    monkeypatch.setenv("ITB_DOCS_URL", address)
+    assert load_settings().docs_url == address
+
+
+def test_a_login_in_an_address_is_no_part_of_what_settings_show_of_themselves():
+    shown = repr(load_settings(telegram_url="https://me:s3cr3t@host/bot", binance_url="https://s3cr3t@host"))
+    assert "s3cr3t" not in shown
+    assert "telegram_url='https://***@host/bot'" in shown

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from itb_assets.cli.output import JsonOption, console, emit
+from itb_assets.cli.output import JsonOption, console, emit, errors
 from itb_assets.domain.alerts import Silence
 from itb_assets.errors import InputError
 from itb_assets.observability.alerts import outbox, store
 from itb_assets.observability.alerts.config_values import Length
-from itb_assets.orchestration.alert_channels import config_of
+from itb_assets.orchestration.alert_channels import NO_LINKS, config_of
 from itb_assets.orchestration.alert_desk import (
     alerts_open,
     dead_rows,
@@ -142,22 +142,27 @@ def alerts_unsilence(
 def alerts_test(
     text: Annotated[str, typer.Argument(help="What the message says.")] = "alerts arrive",
     *,
+    channel: Annotated[
+        str | None, typer.Option(help="Only this one: telegram, slack or apprise. Default: all.")
+    ] = None,
     dry_run: DryRun = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Put a test message in for every channel that is set up; `itb alerter` delivers it within seconds.
 
-    Example: `itb alerts test`
+    Example: `itb alerts test --channel apprise`
     """
     settings = load_settings()
     with alerts_open(settings) as connection:
-        made = send_test(connection, settings, text, datetime.now(UTC))
+        made = send_test(connection, settings, text, datetime.now(UTC), channel=channel)
         rows = [
             {"id": row.id, "channel": row.channel} for row in outbox.pending(connection) if row.id in made
         ]
         if dry_run:
             connection.rollback()
     emit(rows, title="Would send" if dry_run else "Waits to be sent", as_json=as_json, empty="")
+    if not settings.docs_url:
+        errors.print(NO_LINKS, style="yellow", soft_wrap=True)
 
 
 @alerts_app.command("rules")

@@ -21,7 +21,13 @@ from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.config_rules import Rule
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT
 from itb_assets.observability.alerts.state import RuleState, states
-from itb_assets.orchestration.alert_channels import NONE_SET_UP, channel_names, config_of
+from itb_assets.orchestration.alert_channels import (
+    NO_LINKS,
+    NONE_SET_UP,
+    channel_names,
+    channels_of,
+    config_of,
+)
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.orchestration.schema import known_url
 from itb_assets.settings import Settings
@@ -36,6 +42,8 @@ SILENT_S = 60
 
 _CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _BEAT = sa.text("SELECT min(at) FROM heartbeats WHERE name = ANY(:names)")
+_WHAT_TO_DO = "alerts-what-to-do"
+"""The section of the operations page above those of the rules."""
 _THERE = sa.text("SELECT to_regclass('heartbeats') IS NOT NULL")
 
 
@@ -124,16 +132,23 @@ def _rule_row(name: str, rule: Rule, look: RuleState | None) -> dict[str, Any]:
     }
 
 
-def send_test(connection: sa.Connection, settings: Settings, text: str, now: datetime) -> list[int]:
-    """Put a test into the outbox for every channel that is set up; return the messages' ids.
+def send_test(
+    connection: sa.Connection, settings: Settings, text: str, now: datetime, *, channel: str | None = None
+) -> list[int]:
+    """Put a test into the outbox for every channel that is set up, or for one; return the messages' ids.
 
-    Raises ConfigError where none is.
+    It names an action, so that it shows whether the way to the page that says what to do is known. Raises
+    ConfigError where no channel is set up, or one is set up wrong; InputError for one that is not.
     """
-    names = channel_names(settings)
+    names = tuple(each.name for each in channels_of(settings))
     if not names:
         raise ConfigError([NONE_SET_UP])
+    if channel is not None:
+        if channel not in names:
+            raise InputError(f"--channel {channel!r} is not set up: expected {' or '.join(names)}")
+        names = (channel,)
     key = uuid.uuid4().hex
-    message = Message(title=text, level=Level.INFO.label, at=now.isoformat())
+    message = Message(title=text, level=Level.INFO.label, at=now.isoformat(), action=_WHAT_TO_DO)
     made = [
         outbox.enqueue(
             connection,
@@ -175,13 +190,15 @@ def alerter_state(settings: Settings) -> str:
     alerts that are wrong.
     """
     config_of(settings)
+    channels_of(settings)
     names, age_s = channel_names(settings), heartbeat_age_s(settings)
     heard = "it never ran" if age_s is None else f"last heartbeat {timedelta(seconds=round(age_s))} ago"
     if not names:
         return f"{NONE_SET_UP} ({heard})"
     if age_s is None or age_s > SILENT_S:
         raise StorageError(f"{heard}, so nobody is told over {', '.join(names)}: start `itb alerter`")
-    return f"tells over {', '.join(names)}, {heard}"
+    links = "" if settings.docs_url else f"; {NO_LINKS}"
+    return f"tells over {', '.join(names)}, {heard}{links}"
 
 
 def heartbeat_age_s(settings: Settings) -> float | None:

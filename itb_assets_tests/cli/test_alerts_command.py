@@ -79,10 +79,37 @@ def test_a_test_is_put_in_once_for_each_channel(desk, postgres_url):
     assert {(row.kind, row.message["title"]) for row in waits} == {("test", "hello")}
 
 
+def test_a_test_goes_over_one_channel_when_asked_to(desk, postgres_url):
+    apprise = "json://127.0.0.1:9/zz5ecretPathzz"
+    made = desk("alerts", "test", "--channel", "apprise", "--json", ITB_APPRISE_URLS=apprise)
+    assert [row["channel"] for row in made.json()] == ["apprise"]
+    assert counted(postgres_url, "alert_outbox") == 1
+    other = desk("alerts", "test", "--channel", "slack", ITB_APPRISE_URLS=apprise)
+    assert other.code == 2
+    assert "--channel 'slack' is not set up: expected telegram or apprise" in other.err
+    wrong_one = desk("alerts", "test", ITB_APPRISE_URLS=f"{apprise} nothing://zz5ecretPathzz")
+    assert wrong_one.code == 2
+    assert "address 2 of ITB_APPRISE_URLS is none that Apprise knows (nothing://...)" in wrong_one.err
+    assert counted(postgres_url, "alert_outbox") == 1
+    for said in (made, other, wrong_one):
+        assert "zz5ecretPathzz" not in said.out + said.err
+
+
+def test_a_test_says_when_messages_have_no_link_to_what_to_do(desk, postgres_url):
+    assert "without a link to it: set ITB_DOCS_URL" in desk("alerts", "test", "--json").err
+    told = desk("alerts", "test", ITB_DOCS_URL="https://host/docs")
+    assert (told.code, told.err) == (0, "")
+    refused = desk("alerts", "test", ITB_DOCS_URL="javascript:alert(1)")
+    assert refused.code == 2
+    assert "ITB_DOCS_URL 'javascript:alert(1)': is no address of a page" in refused.err
+    with connected(postgres_url) as connection:
+        assert {row.message["action"] for row in outbox.pending(connection)} == {"alerts-what-to-do"}
+
+
 def test_a_test_without_a_channel_says_what_to_set(desk):
     refused = desk("alerts", "test", ITB_TELEGRAM_TOKEN="", ITB_TELEGRAM_CHAT="")
     assert refused.code == 2
-    assert "set ITB_TELEGRAM_TOKEN and ITB_TELEGRAM_CHAT, or ITB_SLACK_URL" in refused.err
+    assert "set ITB_TELEGRAM_TOKEN and ITB_TELEGRAM_CHAT, ITB_SLACK_URL or ITB_APPRISE_URLS" in refused.err
     half = desk("alerts", "test", ITB_TELEGRAM_CHAT="")
     assert half.code == 2
     assert "ITB_TELEGRAM_CHAT is not set, but ITB_TELEGRAM_TOKEN is" in half.err
@@ -117,8 +144,13 @@ def test_rules_say_what_they_lack(desk, tmp_path):
 
 def test_the_doctor_misses_an_alerter_and_shows_no_secret(desk):
     for form in ((), ("--json",)):
-        said = desk("doctor", *form, ITB_SLACK_URL=f"{AWAY}/services/T0/B0/abcdefgh")
-        assert not [secret for secret in (*SECRETS, TOKEN, "abcdefgh") if secret in said.out + said.err]
+        hooks = {
+            "ITB_SLACK_URL": f"{AWAY}/services/T0/B0/abcdefgh",
+            "ITB_APPRISE_URLS": "json://host/ijklmnop",
+        }
+        said = desk("doctor", *form, **hooks)
+        hidden = (*SECRETS, TOKEN, "abcdefgh", "ijklmnop")
+        assert not [secret for secret in hidden if secret in said.out + said.err]
     rows = {row["what"]: row for row in said.json()}
     assert (rows["alerts"]["state"], rows["ITB_TELEGRAM_TOKEN"]["state"]) == ("missing", "set")
-    assert "over telegram, slack: start `itb alerter`" in rows["alerts"]["found"]
+    assert "over telegram, slack, apprise: start `itb alerter`" in rows["alerts"]["found"]

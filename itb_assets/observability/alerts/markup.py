@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 _TAG = re.compile(r"<[^<>]*>")
 _PIECE = re.compile(r"<(/?)(b|i|code|a)(?: href=\"([^\"]*)\")?>")
+_LINK = re.compile(r"<a href=\"([^\"]*)\">([^<]*)</a>")
 _KEPT_CONTROLS = {"\n", "\t"}
 _TURNING = {*"\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 _MARKS = {"b": "*", "i": "_", "code": "`"}
@@ -96,6 +97,15 @@ def plain(text_html: str) -> str:
     'a < b'
     """
     return html.unescape(_TAG.sub("", text_html)).strip()
+
+
+def with_addresses(text_html: str) -> str:
+    """Return what a person sees of a message, each link followed by its address: for what shows no links.
+
+    >>> with_addresses('<b>a &lt; b</b> <a href="https://host/?a=1&amp;b=2">run</a>')
+    'a < b run: https://host/?a=1&b=2'
+    """
+    return plain(_LINK.sub(lambda found: f"{found[2]}: {found[1]}", text_html))
 
 
 def to_mrkdwn(text_html: str) -> str:

@@ -40,7 +40,7 @@ _ROOMS = ((300, 900, 300), (300, 400, 300), (300, 150, 150), (150, 60, 60), (150
 _WORD = re.compile(r"\w+")
 _SMALL_WORDS = {"a", "an", "of", "the"}
 _NAMED_FIRST = ("symbol", "freq", "asset", "variant", "algo", "label", "currency")
-_LINK_LENGTH, _LINE_LENGTH = 300, 300
+_LINK_LENGTH, _LINE_LENGTH, _PLACE_LENGTH = 300, 300, 80
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def render(
     """
     mark = [italic(word("possible repeat", language))] if possible_repeat else []
     if kind in {"report", "alive", "test"}:
-        return _fitted(lambda room: _notice(kind, message, language, mark, room), with_chart=with_chart)
+        return _fitted(
+            lambda room: _notice(kind, message, language, docs_url, mark, room), with_chart=with_chart
+        )
     return _fitted(
         lambda room: _alert(kind, message, language, docs_url, mark, room),
         with_chart=with_chart,
@@ -207,13 +209,8 @@ def _timing(kind: str, message: Mapping[str, Any], language: Language) -> str:
 def _footer(
     message: Mapping[str, Any], language: Language, docs_url: str, *, actions: bool, room: Room
 ) -> str:
-    action, incident = message.get("action"), message.get("incident_id")
-    parts = []
-    if action and actions:
-        place = f"{docs_url or DOCS_PAGE}#{str(action).removeprefix('#')}"
-        to_do = word("what to do", language)
-        known = bool(docs_url) and utf16_length(place) <= _LINK_LENGTH
-        parts.append(link(place, to_do) if known else f"{escape(to_do)}: {code(cut(place, 60))}")
+    incident = message.get("incident_id")
+    parts = _to_do(message, language, docs_url) if actions else []
     if room.labels:
         parts += _run(message, language)
     if incident:
@@ -221,8 +218,24 @@ def _footer(
     return " · ".join(parts)
 
 
+def _to_do(message: Mapping[str, Any], language: Language, docs_url: str) -> list[str]:
+    """Return the way to what to do: a link, or the page's name where nobody said where it is read."""
+    action, to_do = text_of(message, "action").removeprefix("#"), word("what to do", language)
+    if not action:
+        return []
+    place = f"{docs_url}#{action}"
+    if docs_url and utf16_length(place) <= _LINK_LENGTH and (linked := link(place, to_do)) != escape(to_do):
+        return [linked]
+    return [f"{escape(to_do)}: {code(cut(f'{DOCS_PAGE}#{action}', _PLACE_LENGTH))}"]
+
+
 def _notice(
-    kind: str, message: Mapping[str, Any], language: Language, mark: Sequence[str], room: Room
+    kind: str,
+    message: Mapping[str, Any],
+    language: Language,
+    docs_url: str,
+    mark: Sequence[str],
+    room: Room,
 ) -> list[str]:
     """Return a report, a test or the alive message: a title and all its lines that fit."""
     title = " ".join(text_of(message, "title").split())
@@ -232,6 +245,7 @@ def _notice(
         f"{SIGNS[kind]} {bold(f'{word(kind, language)}: {title}' if kind == 'test' else title)}",
         *mark,
         *_as_many([escape(cut(line, _LINE_LENGTH)) for line in said], language, room.detail * 3),
+        *_to_do(message, language, docs_url),
         *(_run(message, language) if room.labels else []),
     ]
 
