@@ -44,7 +44,8 @@ def alerter(
 
     Alerts go to Telegram (ITB_TELEGRAM_TOKEN, ITB_TELEGRAM_CHAT), Slack (ITB_SLACK_URL) and whatever Apprise
     knows (ITB_APPRISE_URLS); `itb alerts test` tries them. Without a channel incidents are kept and nobody is
-    told. With `--once`, for cron, the exit code is 3 while messages still wait. With ITB_METRICS_PORT it answers Prometheus.
+    told. With `--once`, for cron, the exit code is 3 while messages still wait. With ITB_METRICS_PORT it
+    answers Prometheus.
     """
     settings = load_settings()
     register_secrets(settings)
