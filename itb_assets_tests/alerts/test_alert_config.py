@@ -20,7 +20,7 @@ PLANNED = {
     "api_authentication_failed": ("critical", None),
     "training_failed": ("error", None),
     "pipeline_error": ("error", None),
-    "orderbook_stopped": ("error", 60.0),
+    "orderbook_stopped": ("error", 7.0),
     "win_rate_low": ("error", 0.5),
     "api_latency": ("warning", 1.0),
     "model_drift": ("warning", None),

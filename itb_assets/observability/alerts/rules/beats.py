@@ -3,9 +3,9 @@
 Writing them belongs to whoever lives. A heartbeat is a row of `heartbeats`: name, time, and a JSON object:
 
 `trading`, `trading:ACCOUNT`   `halted`: why it stands still, while it does
-`orderbook:SYMBOL`             nothing; written with every batch that is stored
+`orderbook:SYMBOL`             nothing; written every second by a collector that stores what it gets
 `api:NAME`                     `latency_p95_s`, `calls` it is of; `auth_error`: of the last call, if any
-`dagster_events`               nothing; written by the reader of Dagster's events at every look
+`dagster_events`               nothing; written by the sensor that reads Dagster's events at every look
 `log_delivery`                 `oldest_s`: age of the oldest line that was not delivered
 """
 
