@@ -126,15 +126,15 @@ class PlainAlerts:
             return None, False
         if incident.told_at is not None:
             return ("repeated" if now - incident.told_at >= interval else None), False
-        if not flapped:
+        if not flapped or now - incident.opened_at >= timedelta(minutes=30):
             return "opened", False
         told_at, told_level = self.flapping.get(identity, (None, None))
         fresh = told_at is None or incident.level > told_level or now - told_at >= interval
         return ("opened" if fresh else None), True
 
     def flaps(self, identity: int, now: datetime) -> bool:
-        """Return whether it opened more than 4 times in 30 minutes, or after that still more than twice."""
-        since = now - timedelta(minutes=30)
+        """Return whether it opened more than 4 times in 3 hours, or after that still more than twice."""
+        since = now - timedelta(hours=3)
         opened = sum(incident.opened_at > since for incident in self.incidents.get(identity, []))
         return opened > (2 if identity in self.flapping else 4)
 

@@ -135,7 +135,7 @@ def examples() -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
     return {
         "A training failed": ("opened", training_failed(), {}),
         "Four hours later it still fails": ("repeated", training_failed(**lasting, why="repeat"), {}),
-        "It is over": ("resolved", training_failed(**lasting, why="over"), {}),
+        "It is over": ("resolved", training_failed(**lasting, why="over", detail=""), {}),
         "A loss, told again because no answer came": ("opened", daily_loss(), {"possible_repeat": True}),
         "Data that are late, in time and late again": ("opened", trembling, {}),
         "The report of the day": ("report", profit_report(), {}),

@@ -170,7 +170,7 @@ def test_what_comes_and_goes_is_told_as_that_once(connection):
         tell(connection, f"r{turn}", now=now, resolves=True)
     said = [(row.kind, row.message["why"]) for row in outbox.pending(connection)]
     assert said == [("opened", "new"), ("resolved", "over")] * 4 + [("opened", "flapping")]
-    later = START + 3 * HOUR
+    later = START + 4 * HOUR
     assert tell(connection, "later", now=later).verdict.why == "new"
 
 

@@ -70,7 +70,7 @@ def test_an_alert_that_took_long_to_be_told_says_since_when():
 
 
 def test_what_is_over_says_how_long_it_lasted_and_asks_for_nothing():
-    over = training_failed(at="2026-11-23T15:03:00+00:00", occurrences=5, why="over")
+    over = training_failed(at="2026-11-23T15:03:00+00:00", occurrences=5, why="over", detail="")
     assert lines("resolved", over, docs_url=DOCS) == [
         "✅ RESOLVED: Training failed",
         "BTCUSDT 5m · models · gb · high_20",

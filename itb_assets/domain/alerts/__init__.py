@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from itb_assets.domain.alerts.decision import (
     FLAPPING_WINDOW,
+    SETTLED,
     STALE_AFTER,
     Repeat,
     changes_of,
@@ -28,6 +29,7 @@ from itb_assets.domain.alerts.verdict import Kind, Verdict, Why
 
 __all__ = [
     "FLAPPING_WINDOW",
+    "SETTLED",
     "STALE_AFTER",
     "Incident",
     "Inhibition",

@@ -18,7 +18,10 @@ FLAPPING_OPENINGS = 4
 """More openings than these within the window, and it flaps."""
 CALM_OPENINGS = 2
 """Once it flaps it does until there are no more than these."""
-FLAPPING_WINDOW = timedelta(minutes=30)
+FLAPPING_WINDOW = timedelta(hours=3)
+"""Long enough for what is looked at every quarter of an hour, and is good and bad in turn."""
+SETTLED = timedelta(minutes=30)
+"""What flapped and then stays as it is for so long does so no more, good or bad."""
 STALE_AFTER = timedelta(hours=24)
 """What happened longer ago is kept, not told: a first look at old records does not flood."""
 
@@ -61,8 +64,8 @@ def decide(
     """Decide about one occurrence, given the open incident of its identity (None where there is none).
 
     A new one is told, one that goes on only after its interval or when it is worse than what was told, an
-    acknowledged one only when it is worse, one that comes and goes once as flapping. What is over is told if
-    it was told that it began.
+    acknowledged one only when it is worse, one that comes and goes once as flapping until it settles. What is
+    over is told if it was told that it began.
     """
     repeat = repeat or Repeat()
     changes = recent_changes or RecentChanges()
@@ -124,9 +127,13 @@ def _of_occurrence(
         if before.last_notified_at is not None:
             again = repeat.due(before.last_notified_at, level, now)
             return Verdict(again, "repeat" if again else "too soon", "repeated")
-    if flaps(changes):
+    if flaps(changes) and not _settled(before, now):
         return _of_flapping(level, now, repeat, changes)
     return Verdict(notify=True, why="new" if before is None else "unsaid")
+
+
+def _settled(before: Incident | None, now: datetime) -> bool:
+    return before is not None and before.opened_at is not None and now - before.opened_at >= SETTLED
 
 
 def _of_flapping(level: Level, now: datetime, repeat: Repeat, changes: RecentChanges) -> Verdict:

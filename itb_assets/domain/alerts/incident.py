@@ -80,10 +80,13 @@ def after(
         return replace(resolved, last_notified_at=now) if verdict.notify else resolved
     counted = _opened(occurrence, now) if before is None else _counted(before, occurrence)
     counted = replace(counted, flapping_at=changes.told_at, flapping_level=changes.told_level)
-    if not verdict.notify:
-        return counted
-    told = replace(counted, last_notified_at=now, notified_level=counted.level)
-    return replace(told, flapping_at=now, flapping_level=counted.level) if verdict.flapping else told
+    return notified(counted, verdict, now) if verdict.notify else counted
+
+
+def notified(incident: Incident, verdict: Verdict, now: datetime) -> Incident:
+    """Return an open incident as it is after somebody was told of it."""
+    told = replace(incident, last_notified_at=now, notified_level=incident.level)
+    return replace(told, flapping_at=now, flapping_level=incident.level) if verdict.flapping else told
 
 
 def _opened(occurrence: Occurrence, now: datetime) -> Incident:

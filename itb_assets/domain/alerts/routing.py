@@ -52,13 +52,14 @@ class Message(TypedDict, total=False):
 
 
 def message_of(occurrence: Occurrence, incident: Incident, verdict: Verdict) -> Message:
-    """Return what is said of an incident at an occurrence."""
+    """Return what is said of an incident at an occurrence; of one that is over not the error that it had."""
+    over = occurrence.resolves
     return Message(
         rule=incident.rule,
         level=incident.level.label,
         labels=dict(incident.labels),
         title=incident.title,
-        detail=occurrence.detail or incident.detail,
+        detail=occurrence.detail or ("" if over else incident.detail),
         action=occurrence.action or incident.action,
         url=occurrence.url or incident.url,
         at=occurrence.at.isoformat(),

@@ -22,7 +22,7 @@ def robust_z(now: float, earlier: Sequence[float]) -> float:
     """Return by how many robust deviations the logarithm of `now` lies off the median of earlier ones.
 
     Volumes and volatilities spread by factors: twice and half as much are equally far. None at all is as far
-    below as can be said, -99. Earlier values must be above zero; of none the answer is NaN.
+    below as can be said, -99. Earlier values must be above zero; of none, or of NaN, the answer is NaN.
 
     >>> days = [90, 95, 100, 105, 110]
     >>> [round(robust_z(value, days), 1) for value in (100, 200, 50)]
@@ -30,7 +30,7 @@ def robust_z(now: float, earlier: Sequence[float]) -> float:
     >>> robust_z(0, days)
     -99.0
     """
-    if not earlier:
+    if not earlier or math.isnan(now):
         return math.nan
     logs = [math.log(value) for value in earlier]
     middle = median(logs)

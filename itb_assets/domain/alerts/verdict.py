@@ -16,6 +16,7 @@ Why = Literal[
     "repeat",
     "flapping",
     "over",
+    "settled",
     "silenced",
     "inhibited",
     "acknowledged",

@@ -56,6 +56,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "times": ("{0} times", "{0} vezes"),
     "worse": ("worse than before", "piorou"),
     "flapping": ("comes and goes: quiet until it settles", "vai e volta: sem novos avisos até estabilizar"),
+    "settled": ("it came and went, and is quiet now", "ia e voltava, agora estabilizou"),
     "what to do": ("What to do", "O que fazer"),
     "run": ("Open the run", "Abrir a execução"),
     "incident": ("incident {0}", "incidente {0}"),

@@ -181,7 +181,7 @@ def _alert(
         *mark,
         escape(where(labels_of(message), most=room.labels)),
         escape(cut(title, room.title)) if kind != "resolved" else "",
-        code(cut(detail, room.detail)) if kind != "resolved" else "",
+        code(cut(detail, room.detail)),
         escape(_timing(kind, message, language)),
         _footer(message, language, docs_url, actions=kind != "resolved", room=room),
     ]
@@ -201,7 +201,7 @@ def _timing(kind: str, message: Mapping[str, Any], language: Language) -> str:
     if count > 1:
         parts.append(word("times", language, count))
     why = text_of(message, "why")
-    if why in {"worse", "flapping"} and kind != "resolved":
+    if why in ({"settled"} if kind == "resolved" else {"worse", "flapping"}):
         parts.append(word(why, language))
     return " · ".join(parts)
 

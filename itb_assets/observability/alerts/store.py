@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from itb_assets.domain.alerts.decision import FLAPPING_WINDOW, changes_of, decide
-from itb_assets.domain.alerts.incident import Incident, after
+from itb_assets.domain.alerts.incident import Incident, RecentChanges, after, notified
 from itb_assets.domain.alerts.muting import Silence
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
 from itb_assets.domain.alerts.routing import Routing, message_of
@@ -37,6 +37,8 @@ __all__ = [
     "report",
     "report_all",
     "silences",
+    "tell_again",
+    "tell_settled",
 ]
 
 _TOLD_ALREADY = Verdict(notify=False, why="told already")
@@ -81,6 +83,56 @@ def _report(
     if connection.execute(sa.text(sql.TOLD), event).first() is None:
         return Reported(None, _TOLD_ALREADY)
     latest = _latest(connection, occurrence.fingerprint)
+    before, changes, verdict = _decided(connection, latest, occurrence, now, routing)
+    incident = after(before, occurrence, verdict, now=now, changes=changes)
+    if incident is None:
+        return Reported(None, verdict)
+    kept = _keep(connection, incident)
+    connection.execute(sa.text(sql.LINK), {"incident_id": kept.id, "event_id": occurrence.event_id})
+    rows = _put_in(connection, occurrence, kept, verdict, now=now, routing=routing)
+    return Reported(kept, verdict, rows)
+
+
+def tell_again(
+    connection: sa.Connection, occurrence: Occurrence, *, now: datetime, routing: Routing
+) -> Reported | None:
+    """Decide anew about an open incident that stands as `occurrence` says, of which nothing new happened.
+
+    Nothing is counted, and it is never too old. None where it is told, or over. Its turn is the caller's.
+    """
+    incident = _latest(connection, occurrence.fingerprint)
+    if incident is None or not incident.open:
+        return None
+    never_old = replace(routing, stale_after=None)
+    _, _, verdict = _decided(connection, incident, occurrence, now, never_old)
+    if not verdict.notify or verdict.why == "repeat":
+        return None
+    told = _keep(connection, notified(incident, verdict, now))
+    return Reported(told, verdict, _put_in(connection, occurrence, told, verdict, now=now, routing=routing))
+
+
+def tell_settled(
+    connection: sa.Connection, occurrence: Occurrence, *, now: datetime, routing: Routing
+) -> Reported | None:
+    """Tell that what flapped is over for good, unless it is not, or silenced; its turn is the caller's."""
+    incident = _latest(connection, occurrence.fingerprint)
+    if incident is None or incident.open or incident.flapping_at is None:
+        return None
+    quiet = any(each.covers(incident.rule, incident.labels, now) for each in silences(connection, now=now))
+    verdict = Verdict(notify=not quiet, why="silenced" if quiet else "settled", kind="resolved")
+    calm = replace(notified(incident, verdict, now), flapping_at=None, flapping_level=None)
+    kept = _keep(connection, calm)
+    return Reported(kept, verdict, _put_in(connection, occurrence, kept, verdict, now=now, routing=routing))
+
+
+def _decided(
+    connection: sa.Connection,
+    latest: Incident | None,
+    occurrence: Occurrence,
+    now: datetime,
+    routing: Routing,
+) -> tuple[Incident | None, RecentChanges, Verdict]:
+    """Return the open incident, how often it opened of late, and the verdict."""
     before = latest if latest is not None and latest.open else None
     since = {"fingerprint": occurrence.fingerprint, "since": now - FLAPPING_WINDOW}
     openings = int(connection.execute(sa.text(sql.OPENINGS), since).scalar_one())
@@ -99,13 +151,7 @@ def _report(
     )
     if verdict.notify and not routing.of(before.level if before and occurrence.resolves else level):
         verdict = replace(verdict, notify=False, why="no channel")  # told once somebody hears of the level
-    incident = after(before, occurrence, verdict, now=now, changes=changes)
-    if incident is None:
-        return Reported(None, verdict)
-    kept = _keep(connection, incident)
-    connection.execute(sa.text(sql.LINK), {"incident_id": kept.id, "event_id": occurrence.event_id})
-    rows = _put_in(connection, occurrence, kept, verdict, now=now, routing=routing)
-    return Reported(kept, verdict, rows)
+    return before, changes, verdict
 
 
 def _key(occurrence: Occurrence) -> int:

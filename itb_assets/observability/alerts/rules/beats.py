@@ -12,7 +12,7 @@ Writing them belongs to whoever lives. A heartbeat is a row of `heartbeats`: nam
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,13 @@ MAX_REASON = 200
 _BEATS = """
 SELECT name, at, detail FROM heartbeats WHERE name = :name OR starts_with(name, :name || ':') ORDER BY name
 """
+_SERVER_GONE = """
+SELECT FROM alert_incidents WHERE resolved_at IS NULL AND opened_at >= :since
+    AND rule = 'automation_failed' AND labels = '{"server": "code"}'
+"""
+SERVER_SAYS_ENOUGH = timedelta(minutes=10)
+"""While a code server is gone its sensors are silent as well: so long that is one incident, and not two."""
+
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,9 @@ def dagster_silent(look: Look) -> Iterator[Evaluation]:
     if not found and not settings.expected:
         yield look.lacks(rule, "no dagster")
     for beat in found:
-        yield _alive(look, rule, settings, beat, {"process": beat.name})
+        silent = _alive(look, rule, settings, beat, {"process": beat.name})
+        opens = silent.state == "firing" and silent.fingerprint not in look.open
+        yield _told_already(look, silent) if opens and _server_is_gone(look) else silent
 
 
 def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
@@ -112,7 +121,7 @@ def api_authentication(look: Look) -> Iterator[Evaluation]:
         if _waited_for(look, beat, None):
             yield _waits(look, rule, labels)
         elif reason:
-            detail = look.say("api refused", reason=reason, at=f"{beat.at:%Y-%m-%d %H:%M:%S}")
+            detail = look.say("api refused", reason=reason, at=look.moment(beat.at))
             yield look.found(rule, "firing", labels=labels, detail=detail)
         else:
             detail = look.say("api fine", age=timedelta(seconds=age_s(beat.at, look.now)))
@@ -139,6 +148,8 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
         lag = beat.number("oldest_s")
         if _waited_for(look, beat, settings.max_age.total_seconds()):
             yield _waits(look, rule, labels)
+        elif _ahead_s(look, beat) > settings.max_age.total_seconds():
+            yield _clock(look, rule, labels, beat)
         elif age > settings.max_age.total_seconds():
             yield look.measured(
                 rule, age, labels=labels, detail=look.say("log silent", age=timedelta(seconds=age))
@@ -154,8 +165,19 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
 def _alive(look: Look, rule: str, settings: Absence, beat: Beat, labels: dict[str, str]) -> Evaluation:
     if _waited_for(look, beat, settings.threshold):
         return _waits(look, rule, labels)
+    if _ahead_s(look, beat) > settings.threshold:
+        return _clock(look, rule, labels, beat)
     age = age_s(beat.at, look.now)
     return look.measured(rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age)))
+
+
+def _server_is_gone(look: Look) -> bool:
+    """Tell whether that the code server does not answer was told, and so short ago that it says enough."""
+    return bool(look.rows(_SERVER_GONE, since=look.now - SERVER_SAYS_ENOUGH))
+
+
+def _told_already(look: Look, silent: Evaluation) -> Evaluation:
+    return replace(silent, state="insufficient", detail=look.say("beat server"))
 
 
 def _waited_for(look: Look, beat: Beat | None, threshold_s: float | None) -> bool:
@@ -169,6 +191,16 @@ def _waited_for(look: Look, beat: Beat | None, threshold_s: float | None) -> boo
     return threshold_s is None or age_s(restored.watched_since, look.now) <= threshold_s
 
 
+def _ahead_s(look: Look, beat: Beat) -> float:
+    """Return by how many seconds a heartbeat is later than now: of one far ahead no silence can be seen."""
+    return age_s(look.now, beat.at)
+
+
+def _clock(look: Look, rule: str, labels: Mapping[str, str], beat: Beat) -> Evaluation:
+    detail = look.say("beat ahead", ahead=timedelta(seconds=_ahead_s(look, beat)))
+    return look.found(rule, "insufficient", labels=labels, detail=detail)
+
+
 def _waits(look: Look, rule: str, labels: Mapping[str, str]) -> Evaluation:
     return look.found(rule, "insufficient", labels=labels, detail=look.say("beat restored"))
 
@@ -176,6 +208,8 @@ def _waits(look: Look, rule: str, labels: Mapping[str, str]) -> Evaluation:
 def _latency(look: Look, beat: Beat, labels: dict[str, str]) -> Evaluation:
     rule, settings = "api_latency", look.config.rules.api_latency
     age, value, calls = age_s(beat.at, look.now), beat.number("latency_p95_s"), beat.number("calls")
+    if _ahead_s(look, beat) > settings.window.total_seconds():
+        return _clock(look, rule, labels, beat)
     if age > settings.window.total_seconds():
         detail = look.say("latency old", age=timedelta(seconds=age), window=settings.window)
         return look.found(rule, "insufficient", labels=labels, detail=detail)

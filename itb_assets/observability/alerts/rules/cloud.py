@@ -69,8 +69,7 @@ def _cost(look: Look, rule: str, settings: Cost, spent: Spending) -> Evaluation:
         detail = look.say("cost budget", currency=spent.currency)
         return look.found(rule, "no_data", labels=labels, detail=detail)
     if look.now - spent.billed_until > settings.max_age:
-        until = f"{spent.billed_until:%Y-%m-%d %H:%M}"
-        detail = look.say("cost old", until=until, max_age=settings.max_age)
+        detail = look.say("cost old", until=look.moment(spent.billed_until), max_age=settings.max_age)
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     detail = look.say(
         "cost",

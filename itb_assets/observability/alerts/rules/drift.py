@@ -86,7 +86,7 @@ def _judged(
     alarms = sorted(
         (row for row in told if row["verdict"] in ALARMS), key=lambda row: row["verdict"] != "error"
     )
-    at = f"{rows[0]['time']:%Y-%m-%d %H:%M}" if rows else "?"
+    at = look.moment(rows[0]["time"]) if rows else "?"
     if rows and look.now - rows[0]["time"] > settings.max_age:
         detail = look.say("drift old", at=at, max_age=settings.max_age)
         return look.found(rule, "insufficient", labels=labels, detail=detail)

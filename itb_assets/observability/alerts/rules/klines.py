@@ -19,7 +19,7 @@ _WANTED = "SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:freqs AS text[])
 _NEWEST = f"""
 SELECT m.symbol, m.freq, k.time FROM ({_WANTED}) AS m LEFT JOIN LATERAL (
     SELECT time FROM ohlcv AS o
-    WHERE o.symbol = m.symbol AND o.freq = m.freq ORDER BY o.time DESC LIMIT 1
+    WHERE o.symbol = m.symbol AND o.freq = m.freq AND o.time <= :now ORDER BY o.time DESC LIMIT 1
 ) AS k ON TRUE
 """  # noqa: S608 - constants
 _COUNTS = f"""
@@ -35,7 +35,7 @@ LEFT JOIN LATERAL (
 """  # noqa: S608 - constants
 _FIRST_MISSING = """
 SELECT g.time FROM generate_series(
-    CAST(:first AS timestamptz), CAST(:last AS timestamptz), CAST(:step AS interval)
+    CAST(:first AS timestamptz), CAST(:last AS timestamptz), CAST(:hours AS interval)
 ) AS g (time)
 WHERE NOT EXISTS (
     SELECT FROM ohlcv AS o WHERE o.symbol = :symbol AND o.freq = :freq AND o.time = g.time
@@ -64,7 +64,7 @@ def data_stale(look: Look) -> Iterator[Evaluation]:
     markets = list(look.markets())
     if not markets:
         yield look.lacks(STALE, "no klines")
-    for market, row in by_market(look, _NEWEST, markets).items():
+    for market, row in by_market(look, _NEWEST, markets, now=look.now).items():
         labels, freq_s = labels_of(market), market.freq_ms / 1000
         if row["time"] is None:
             yield look.found(STALE, "insufficient", labels=labels, detail=look.say("stale never"))
@@ -107,8 +107,8 @@ def _on_grid(time: datetime, market: Market) -> datetime:
 
 
 def _first_missing(look: Look, market: Market, first: datetime, last: datetime) -> str:
-    step: timedelta = market.freq_delta
+    hours = f"{market.freq_ms} milliseconds"  # a day would be one of the session's time zone
     rows = look.rows(
-        _FIRST_MISSING, symbol=market.symbol, freq=market.freq, first=first, last=last, step=step
+        _FIRST_MISSING, symbol=market.symbol, freq=market.freq, first=first, last=last, hours=hours
     )
-    return f"{rows[0]['time'].astimezone(UTC):%Y-%m-%d %H:%M}" if rows else "?"
+    return look.moment(rows[0]["time"]) if rows else "?"

@@ -5,9 +5,10 @@ What each rule reads belongs to the modules beside this one; when a rule is due 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,6 +48,10 @@ class Look:
     def say(self, key: str, **figures: object) -> str:
         """Return a line in the language of the messages."""
         return said(self.config.language, key, figures)
+
+    def moment(self, at: datetime | None) -> str:
+        """Write a time to the minute, in UTC whatever the zone of the database's session is."""
+        return "?" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
     def markets(self) -> Iterator[Market]:
         """Yield every market that has klines in the database and is followed."""
@@ -97,10 +102,13 @@ class Look:
     ) -> Evaluation:
         """Return the evaluation of a value, which stays wrong until it has come back far enough.
 
-        `compared` is what is held against the threshold where that is not the value shown.
+        `compared` is what is held against the threshold where that is not the value shown. What is no number
+        is "insufficient", never "ok".
         """
         settings = self.config.rule(rule)
         assert isinstance(settings, Measure)  # noqa: S101 - the configuration's own type
+        if math.isnan(value if compared is None else compared):
+            return self.found(rule, "insufficient", labels=labels, detail=self.say("no figure"))
         was_open = fingerprint_of(rule, labels or {}) in self.open
         fires = settings.bound.fires(value if compared is None else compared, firing=was_open)
         return self.found(

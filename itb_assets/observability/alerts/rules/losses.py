@@ -6,7 +6,7 @@ What a loss is in per cent belongs to `domain.alerts.thresholds`. Only trades th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,40 +17,45 @@ from itb_assets.observability.alerts.rules.look import Look
 
 EXECUTED, PAPER = "daily_loss", "daily_loss_paper"
 
+KNOWN = "coalesce(abs(pnl) < 1e100, FALSE)"
+"""Whether a trade has a result: NaN is above everything to PostgreSQL, and NULL is none."""
+
 # Entries are bounded by an index; a position that was entered before the window is not seen.
-_EXECUTED = """
-SELECT source, account, symbol,
-    coalesce(sum(pnl) FILTER (WHERE ended), 0)::double precision AS pnl,
-    count(*) FILTER (WHERE ended) AS trades,
-    max(greatest(time, exit_time)) AS newest
+_SUMS = f"""
+    coalesce(sum(pnl) FILTER (WHERE ended AND {KNOWN}), 0)::double precision AS pnl,
+    count(*) FILTER (WHERE ended) AS trades, count(*) FILTER (WHERE ended AND NOT {KNOWN}) AS unknown
+"""
+_EXECUTED = f"""
+SELECT source, account, symbol, {_SUMS},
+    max(greatest(time, CASE WHEN exit_time <= :now THEN exit_time END)) AS newest
 FROM (
     SELECT *, coalesce(status = 'CLOSED' AND exit_time >= :day AND exit_time <= :now, FALSE) AS ended
     FROM trades WHERE time >= :since AND time <= :now AND source <> 'paper' AND status <> 'CANCELLED'
 ) AS t
 GROUP BY source, account, symbol ORDER BY source, account, symbol
-"""
-_PAPER = """
-SELECT symbol, freq, account AS variant,
-    coalesce(sum(pnl) FILTER (WHERE ended), 0)::double precision AS pnl,
-    count(*) FILTER (WHERE ended) AS trades,
-    max(price * quantity)::double precision AS largest
+"""  # noqa: S608 - constants
+_PAPER = f"""
+SELECT symbol, freq, account AS variant, {_SUMS},
+    max(CASE WHEN price * quantity < 1e100 THEN price * quantity END)::double precision AS largest
 FROM (
     SELECT *, coalesce(status = 'CLOSED' AND exit_time >= :day AND exit_time <= :now, FALSE) AS ended
     FROM trades WHERE time >= :since AND time <= :now AND source = 'paper' AND sample = 'live'
 ) AS t
 GROUP BY symbol, freq, account ORDER BY symbol, freq, account
-"""
+"""  # noqa: S608 - constants
 
 
 @dataclass
 class _Day:
     pnl: float = 0.0
     trades: int = 0
+    unknown: int = 0
     newest: datetime | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
         self.pnl += row["pnl"]
         self.trades += row["trades"]
+        self.unknown += row["unknown"]
         self.newest = max(filter(None, (self.newest, row["newest"])))
 
 
@@ -79,12 +84,15 @@ def paper_loss(look: Look) -> Iterator[Evaluation]:
         labels = {name: row[name] for name in ("symbol", "freq", "variant")}
         pair = split_symbol(row["symbol"])
         capital = look.config.capital.paper.get(pair[1] if pair else "") or row["largest"]
-        loss = loss_pct(row["pnl"], capital)
-        told = {"loss": loss, "pnl": row["pnl"], "capital": capital, "trades": row["trades"]}
         if 0 < row["trades"] < settings.min_sample:
             yield _thin(look, PAPER, labels, row["trades"], settings.min_sample)
+        elif not capital or capital <= 0:
+            yield look.found(PAPER, "no_data", labels=labels, detail=look.say("loss size"))
         else:
-            yield look.measured(PAPER, loss, labels=labels, detail=look.say("loss paper", **told))
+            loss = loss_pct(row["pnl"], capital)
+            told = {"loss": loss, "pnl": row["pnl"], "capital": capital, "trades": row["trades"]}
+            detail = look.say("loss paper", currency=pair[1] if pair else "", **told)
+            yield _held(look, look.measured(PAPER, loss, labels=labels, detail=detail), row["unknown"])
 
 
 def day_of(now: datetime) -> datetime:
@@ -103,11 +111,18 @@ def _executed(look: Look, labels: dict[str, str], day: _Day) -> Evaluation:
     if 0 < day.trades < settings.min_sample:
         return _thin(look, EXECUTED, labels, day.trades, settings.min_sample)
     if not day.trades and _old(day.newest, look.now, settings.max_age):
-        detail = look.say("loss old", newest=f"{day.newest:%Y-%m-%d %H:%M}")
+        detail = look.say("loss old", newest=look.moment(day.newest))
         return look.found(EXECUTED, "insufficient", labels=labels, detail=detail)
     loss = loss_pct(day.pnl, capital)
     detail = look.say("loss", loss=loss, pnl=day.pnl, currency=currency, capital=capital, trades=day.trades)
-    return look.measured(EXECUTED, loss, labels=labels, detail=detail)
+    return _held(look, look.measured(EXECUTED, loss, labels=labels, detail=detail), day.unknown)
+
+
+def _held(look: Look, found: Evaluation, unknown: int) -> Evaluation:
+    """Return an evaluation as it is, unless it is good of trades of which some have no result."""
+    if not unknown or found.state != "ok":
+        return found
+    return replace(found, state="insufficient", detail=look.say("loss unknown", unknown=unknown))
 
 
 def _thin(look: Look, rule: str, labels: Mapping[str, str], trades: int, needed: int) -> Evaluation:

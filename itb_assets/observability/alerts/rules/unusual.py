@@ -28,7 +28,7 @@ ORDER BY time DESC LIMIT 1
 """
 _WINDOWS = """
 SELECT d.day, count(k.time) AS klines, sum(k.volume) AS volume,
-    sum(CASE WHEN k.low > 0 THEN power(ln(k.high / k.low), 2) ELSE 0 END) AS ranges
+    sum(CASE WHEN k.low > 0 AND k.high >= k.low THEN power(ln(k.high / k.low), 2) ELSE 0 END) AS ranges
 FROM generate_series(0, CAST(:days AS integer)) AS d (day)
 CROSS JOIN LATERAL (
     SELECT time, volume, high, low FROM ohlcv

@@ -13,7 +13,7 @@ from typing import Any
 from itb_assets.domain.alerts.evaluation import Evaluation, State
 from itb_assets.domain.alerts.win_rates import Won, highest_likely_rate, low_days
 from itb_assets.observability.alerts.rules.look import Look
-from itb_assets.observability.alerts.rules.losses import day_of
+from itb_assets.observability.alerts.rules.losses import KNOWN, day_of
 
 POOLED, BY_DAY = "win_rate_low", "win_rate_low_days"
 LONGEST_HELD = timedelta(days=90)
@@ -22,7 +22,7 @@ LONGEST_HELD = timedelta(days=90)
 _TRADES = """
 SELECT source, account, CASE source WHEN 'paper' THEN symbol ELSE '' END AS symbol, freq, {counts}
 FROM trades
-WHERE time >= :entered AND time <= :now AND status = 'CLOSED' AND pnl IS NOT NULL
+WHERE time >= :entered AND time <= :now AND status = 'CLOSED' AND {known}
     AND (source <> 'paper' OR sample = 'live')
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
@@ -88,7 +88,8 @@ def _groups(look: Look, spans: list[Span]) -> list[tuple[dict[str, str], list[Wo
     values: dict[str, datetime] = {}
     for number, (start, end) in enumerate(spans):
         values |= {f"from_{number}": start, f"to_{number}": end}
-    statement = _TRADES.format(counts=", ".join(_COUNT.format(number) for number in range(len(spans))))
+    counts = ", ".join(_COUNT.format(number) for number in range(len(spans)))
+    statement = _TRADES.format(counts=counts, known=KNOWN)
     rows = look.rows(statement, entered=look.now - LONGEST_HELD, now=look.now, **values)
     return [
         (_labels(row), [Won(row[f"wins_{each}"], row[f"trades_{each}"]) for each in range(len(spans))])

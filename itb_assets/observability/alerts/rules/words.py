@@ -18,7 +18,7 @@ _ENGLISH = {
     "title cloud_cost_over_budget": "cloud cost above the budget",
     "title cloud_cost_near_budget": "cloud cost near the budget",
     "title api_authentication_failed": "API refuses the credentials",
-    "title dagster_silent": "nobody reads Dagster's events",
+    "title dagster_silent": "Dagster's daemon or code server is gone",
     "title orderbook_stopped": "order-book collection stopped",
     "title win_rate_low": "win rate too low, beyond chance",
     "title win_rate_low_days": "win rate too low for days",
@@ -35,10 +35,17 @@ _ENGLISH = {
     "title daily_pnl": "profit and loss of {day}",
     "title model_summary": "models on {day}",
     "title cost_summary": "cloud cost up to {day}",
-    "gone": "not watched any more: it has no data in the window of the rule, or is no longer expected",
+    "gone": "not watched any more: it has no data in the window of the rule, or is no longer expected; "
+    "whether it is good now is not known",
+    "off": "the rule was switched off in the alerts' file; whether it is good now is not known",
+    "no figure": "its data hold what is no number (NaN): look at the rows of the newest window",
     "loss": "{loss:.2f} % lost today: {pnl:+,.2f} {currency} of {capital:,.2f}, {trades} trades ended, "
     "open positions not valued",
-    "loss paper": "{loss:.2f} % lost today: {pnl:+,.2f} of {capital:,.2f}, {trades} trades on paper ended",
+    "loss paper": "{loss:.2f} % lost today: {pnl:+,.2f} {currency} of {capital:,.2f}, {trades} trades on "
+    "paper ended",
+    "loss size": "no price or quantity above zero to measure against: set [capital.paper] in the alerts' "
+    "file",
+    "loss unknown": "{unknown} trades that ended today have no result: what they lost is not known",
     "loss thin": "{trades} trades ended today, needs {needed}",
     "loss old": "the newest known trade is of {newest}: import newer ones, or no loss cannot be told from "
     "no news",
@@ -55,8 +62,10 @@ _ENGLISH = {
     "import` adds executed ones",
     "beat age": "last heartbeat {age} ago",
     "beat halted": "{reason} (heartbeat {age} ago)",
+    "beat ahead": "the last heartbeat lies {ahead} ahead: a clock is wrong, and silence cannot be seen",
     "beat missing": "expected, but it never wrote a heartbeat",
     "beat restored": "a backup was put back, no heartbeat since",
+    "beat server": "told already: the code server does not answer",
     "no trading": "nothing trades here: a trading process writes the heartbeat `trading` or "
     "`trading:ACCOUNT`, with `halted` in its detail while it stands still",
     "no dagster": "no daemon runs here: its sensor writes the heartbeat `dagster_events` at every look",
@@ -112,7 +121,7 @@ _PORTUGUESE = {
     "title cloud_cost_over_budget": "custo de nuvem acima do orçamento",
     "title cloud_cost_near_budget": "custo de nuvem perto do orçamento",
     "title api_authentication_failed": "a API recusa as credenciais",
-    "title dagster_silent": "ninguém lê os eventos do Dagster",
+    "title dagster_silent": "o daemon ou o servidor de código do Dagster parou",
     "title orderbook_stopped": "coleta do livro de ofertas parou",
     "title win_rate_low": "taxa de acerto baixa demais, além do acaso",
     "title win_rate_low_days": "taxa de acerto baixa há dias",
@@ -129,11 +138,17 @@ _PORTUGUESE = {
     "title daily_pnl": "resultado de {day}",
     "title model_summary": "modelos em {day}",
     "title cost_summary": "custo de nuvem até {day}",
-    "gone": "não é mais observado: sem dados na janela da regra, ou já não é esperado",
+    "gone": "não é mais observado: sem dados na janela da regra, ou já não é esperado; não se sabe como está "
+    "agora",
+    "off": "a regra foi desligada no arquivo de alertas; não se sabe como está agora",
+    "no figure": "os dados têm algo que não é número (NaN): veja as linhas da janela mais nova",
     "loss": "{loss:.2f} % perdidos hoje: {pnl:+,.2f} {currency} de {capital:,.2f}, {trades} trades "
     "encerrados, posições abertas não avaliadas",
-    "loss paper": "{loss:.2f} % perdidos hoje: {pnl:+,.2f} de {capital:,.2f}, {trades} trades simulados "
-    "encerrados",
+    "loss paper": "{loss:.2f} % perdidos hoje: {pnl:+,.2f} {currency} de {capital:,.2f}, {trades} trades "
+    "simulados encerrados",
+    "loss size": "sem preço ou quantidade acima de zero como referência: defina [capital.paper] no arquivo "
+    "de alertas",
+    "loss unknown": "{unknown} trades encerrados hoje não têm resultado: não se sabe quanto perderam",
     "loss thin": "{trades} trades encerrados hoje, precisa de {needed}",
     "loss old": "o trade mais novo conhecido é de {newest}: importe outros, ou nenhuma perda não se "
     "distingue de nenhuma notícia",
@@ -151,8 +166,11 @@ _PORTUGUESE = {
     "import` traz os executados",
     "beat age": "último sinal de vida há {age}",
     "beat halted": "{reason} (sinal de vida há {age})",
+    "beat ahead": "o último sinal de vida está {ahead} adiantado: um relógio está errado, e o silêncio não "
+    "se vê",
     "beat missing": "esperado, mas nunca deu sinal de vida",
     "beat restored": "um backup foi restaurado, nenhum sinal de vida desde então",
+    "beat server": "já avisado: o servidor de código não responde",
     "no trading": "nada opera aqui: um processo de trading escreve o heartbeat `trading` ou "
     "`trading:ACCOUNT`, com `halted` no detalhe enquanto está parado",
     "no dagster": "nenhum daemon aqui: o sensor dele escreve o heartbeat `dagster_events` a cada leitura",
