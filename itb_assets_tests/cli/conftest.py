@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -117,3 +117,44 @@ def built(exchange) -> Iterator[Itb]:
     finally:
         EmbeddedPostgres(itb.root / ".itb" / "postgres").stop(at_once=True)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def broken() -> Iterator[DemoExchange]:
+    """Return an exchange that a test breaks as it likes, through `itb`."""
+    with DemoExchange(faults=Faults()) as exchange:
+        yield exchange
+
+
+@pytest.fixture(scope="session")
+def shared_server(built) -> EmbeddedPostgres:
+    """Return the server of the data root that was built, with a database in which nothing is ever stored."""
+    server = EmbeddedPostgres(built.root / ".itb" / "postgres")
+    server.ensure_database("bad")
+    return server
+
+
+@pytest.fixture
+def itb(built, broken, shared_server, tmp_path) -> Itb:
+    """Return the command on an empty data root."""
+    for name, value in vars(Faults()).items():
+        setattr(broken.faults, name, value)
+    return Itb(
+        tmp_path,
+        {
+            **built.environment,
+            "ITB_DATA_ROOT": str(tmp_path / "data root"),
+            "ITB_DATABASE_URL": shared_server.url("bad"),
+            "ITB_DAGSTER_URL": shared_server.url("dagster"),
+            "ITB_BINANCE_URL": broken.url,
+            "ITB_BINANCE_ARCHIVE": broken.url,
+        },
+    )
+
+
+@pytest.fixture
+def copied(itb, built) -> Itb:
+    """Return the command on a copy of the data root that was built, without a database for its rows."""
+    for name in (MARKET.symbol, "models"):
+        shutil.copytree(built.root / name, itb.root / name)
+    return replace(itb, environment={**itb.environment, "ITB_STORAGE_PHASE": "files"})

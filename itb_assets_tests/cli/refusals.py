@@ -10,6 +10,8 @@ from conftest import MARKET, WINDOW, Said
 WRONG, LATER, BAD = 2, 3, 4
 RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, *WINDOW)
 SECRET = "s3cretword"  # noqa: S105 - what must not be shown
+DEAD = f"postgresql+psycopg2://me:{SECRET}@127.0.0.1:9/itb"
+"""Where no database answers; a password is in it."""
 
 
 def contents(root: Path) -> dict[str, str]:

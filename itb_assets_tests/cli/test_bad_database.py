@@ -15,14 +15,13 @@ import psycopg2
 import pytest
 from conftest import MARKET, Itb
 from login_server import LoginServer, login_server
-from refusals import BAD, LATER, RUN, SECRET, contents, refused
+from refusals import BAD, DEAD, LATER, RUN, SECRET, contents, refused
 
 from itb_assets.storage.columns_catalogue import MAX_COLUMNS
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.migrations import migrations
 from itb_assets.storage.timescale import Tier
 
-DEAD = f"postgresql+psycopg2://me:{SECRET}@127.0.0.1:9/itb"
 LATER_RUN = (*RUN[:-1], "2024-06-10")
 """Loads days that the data root lacks."""
 ON_TABLES = (("verify",), ("storage", "phase", "db_read"), ("storage", "backfill"), ("db", "migrate"))

@@ -5,14 +5,15 @@ What the store refuses of a single file is tested there; here is what the comman
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
+import os
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import MARKET, Itb
 from refusals import BAD, RUN, contents, refused
 
@@ -21,22 +22,6 @@ from itb_assets.storage.layout import Layout
 
 NAME = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"
 COMMANDS = [("models", "show", NAME), RUN]
-
-
-@pytest.fixture
-def copied(built, tmp_path) -> Itb:
-    """Return the command on a copy of the data root that was built, without a database for its rows."""
-    itb = Itb(
-        tmp_path,
-        {
-            **built.environment,
-            "ITB_DATA_ROOT": str(tmp_path / "data root"),
-            "ITB_STORAGE_PHASE": "files",
-        },
-    )
-    for name in (MARKET.symbol, "models"):
-        shutil.copytree(built.root / name, itb.root / name)
-    return itb
 
 
 def folder_of(itb: Itb) -> Path:
@@ -109,3 +94,53 @@ def test_scores_in_sample_stop_a_run(copied):
         "rows that call themselves in_sample",
         "train the models again",
     )
+
+
+def test_a_model_that_was_tampered_with(copied):
+    file = folder_of(copied) / "model.pkl"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    before = contents(copied.root)
+    words = ("model.pkl is not the file that was saved", "train the model again")
+    refused(copied("models", "show", NAME), BAD, *words)
+    refused(copied(*RUN), BAD, *words)
+    listed = copied("models", "list", "--json")
+    assert {row["model"]: row["state"] for row in listed.json()}[NAME] == "ModelRejected"
+    assert listed.code == 0
+    found = copied("verify", "--json")
+    assert found.code == 1
+    assert [words[0] in row["problem"] for row in found.json()] == [True]
+    assert contents(copied.root) == before
+    assert copied(*RUN, "--retrain").code == 0
+    assert copied("verify").code == 0
+
+
+class Hostile:
+    """A pickle that touches a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file."""
+        self.path = path
+
+    def __reduce__(self):
+        """Say what is to be called."""
+        return os.system, (f"touch '{self.path}'",)
+
+
+def test_a_hostile_pickle(copied):
+    """Whoever writes the pickle writes its digest too: what stands in the way is what may be unpickled."""
+    folder, mark = folder_of(copied), copied.folder / "it ran"
+    content = pickle.dumps(Hostile(mark))
+    (folder / "model.pkl").write_bytes(content)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    metadata["sha256"]["model.pkl"] = hashlib.sha256(content).hexdigest()
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    before = contents(copied.root)
+    words = ("asks for posix.system", "a model is plain data and names no code", "delete it and train again")
+    for command in (("models", "show", NAME), RUN):
+        refused(copied(*command), BAD, *words)
+    assert copied("verify").code == 1
+    assert contents(copied.root) == before
+    pickle.loads(content)  # noqa: S301 - shows that it would have run
+    assert mark.exists()
