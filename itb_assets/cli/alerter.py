@@ -16,6 +16,7 @@ from itb_assets.cli.output import JsonOption, console, emit, errors
 from itb_assets.observability.logs import configure_logging
 from itb_assets.orchestration.alert_channels import NONE_SET_UP, channel_names
 from itb_assets.orchestration.alert_desk import SILENT_S, heartbeat_age_s
+from itb_assets.orchestration.alert_metrics import metrics_served
 from itb_assets.orchestration.alerter import opened_alerter
 from itb_assets.orchestration.instance import register_secrets
 from itb_assets.settings import Settings, load_settings
@@ -63,9 +64,12 @@ def alerter(
             if names and done.waiting:
                 raise typer.Exit(LATER)
             return
-        console.print(f"Alerts go to {', '.join(names) or 'nobody'}.   (Ctrl-C stops it)")
-        with suppress(KeyboardInterrupt):
-            opened.run(threading.Event())
+        with metrics_served(settings, opened.engine.url, names) as metrics:
+            console.print(f"Alerts go to {', '.join(names) or 'nobody'}.   (Ctrl-C stops it)")
+            if metrics is not None:
+                console.print(f"Prometheus reads {metrics}")
+            with suppress(KeyboardInterrupt):
+                opened.run(threading.Event())
     console.print("Stopped; what waits is sent when it runs again.")
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import requests
 
 from itb_assets.errors import ItbError, StorageError
+from itb_assets.orchestration.alert_channels import channel_names
 from itb_assets.orchestration.alert_desk import alerter_state
+from itb_assets.orchestration.alert_pulse import known_pulses
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.orchestration.policies import policies_of
@@ -33,7 +35,7 @@ LOW_DISK_GB = 5
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing looked at: `ok`, `missing` or `set`/`not set`, and what to do about it."""
+    """One thing looked at: `ok`, `missing`, `silent` or `set`/`not set`, and what to do about it."""
 
     what: str
     state: str
@@ -55,6 +57,20 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
         ("alerts", alerter_state),
     ):
         yield _asked(what, look, settings)
+    yield from _heartbeats(settings)
+
+
+def _heartbeats(settings: Settings) -> Iterator[Diagnosis]:
+    """Look at who says that it is alive; a silent one is wrong where somebody asked to be told."""
+    try:
+        told, found = bool(channel_names(settings)), known_pulses(settings)
+    except (ItbError, OSError) as error:
+        yield Diagnosis("heartbeats", "missing", _first_line(error), ok=False)
+        return
+    for pulse in found:
+        wrong = told and pulse.silent
+        state = "missing" if wrong else "silent" if pulse.silent else "ok"
+        yield Diagnosis(f"heartbeat {pulse.name}", state, pulse.words, ok=not wrong)
 
 
 def _asked(what: str, look: Callable[[Settings], str], settings: Settings) -> Diagnosis:
