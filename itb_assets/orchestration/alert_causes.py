@@ -55,6 +55,12 @@ def classes_of(error: SerializableErrorInfo | None) -> frozenset[str]:
     return frozenset(map(_class_of, _chain(error)))
 
 
+def line_of_class(error: SerializableErrorInfo | None, name: str) -> str:
+    """Return the first line of the innermost error of a class; empty where there is none."""
+    found = [info for info in _chain(error) if _class_of(info) == name]
+    return first_line(_message_of(found[-1])) if found else ""
+
+
 def first_line(text: str) -> str:
     """Return the first line that says anything, without secrets and not longer than a message bears."""
     line = next((line.strip() for line in redact(text).splitlines() if line.strip()), "")

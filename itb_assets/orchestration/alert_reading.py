@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from itb_assets.domain.alerts import Occurrence
+from itb_assets.orchestration.alert_carried import carried_runs
 from itb_assets.orchestration.alert_causes import cause_of_info
 from itb_assets.orchestration.alert_cursor import WINDOW, Read
 from itb_assets.orchestration.alert_events import EVENTS as KINDS
 from itb_assets.orchestration.alert_events import Told, occurrences_of
 from itb_assets.orchestration.alert_records import (
     EVENTS,
+    FAILED,
     TICKS,
     DagsterRecords,
     Row,
@@ -156,14 +158,16 @@ class AlertReader:
                 return
             read = self._read(writing, records, TICKS)
             rows = records.ticks(read, BATCH)
-            said = [each for row in rows for each in self._tick(row, found)]
+            failed = any(row.kind == FAILED for row in rows)
+            carried = carried_runs(instance) if failed else ""
+            said = [each for row in rows for each in self._tick(row, found, carried)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
         found.ticks += len(rows)
 
-    def _tick(self, row: Row, found: Look) -> list[Occurrence]:
+    def _tick(self, row: Row, found: Look, carried: str) -> list[Occurrence]:
         try:
-            return list(tick_occurrences(row.id, _tick_of(row)))
+            return list(tick_occurrences(row.id, _tick_of(row), carried=carried))
         except Exception as error:  # noqa: BLE001 - as of events
             found.unreadable += 1
             return [unreadable("tick", row.id, error, self.clock())]

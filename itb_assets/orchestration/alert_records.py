@@ -40,6 +40,8 @@ _HIGHEST = {
     "job_ticks": "SELECT max(id) FROM job_ticks",
 }
 EVENTS, TICKS = "event_logs", "job_ticks"
+FAILED = "FAILURE"
+"""Kind of a tick that failed."""
 
 
 class Row(NamedTuple):

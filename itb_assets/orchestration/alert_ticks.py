@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.logs import redact
-from itb_assets.orchestration.alert_causes import Cause, cause_of_info, classes_of
+from itb_assets.orchestration.alert_causes import Cause, cause_of_info, classes_of, line_of_class
 from itb_assets.orchestration.alert_words import AUTOMATION_FAILED, DAEMON_ERROR, action_of
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ class DaemonLook:
     told: Collection[str] = ()
 
 
-def tick_occurrences(tick_id: int, tick: TickData) -> Iterator[Occurrence]:
+def tick_occurrences(tick_id: int, tick: TickData, *, carried: str = "") -> Iterator[Occurrence]:
     """Yield that a sensor or schedule failed at a tick, or that it works.
 
-    Where no code server answered, that is said once for all of them; every tick that goes well ends it.
+    Where no code server answered, that is said once for all of them, with the runs that it carried; every
+    tick that goes well ends it.
     """
     failed = tick.status.value == "FAILURE"
     name = redact(tick.instigator_name)
@@ -49,13 +50,16 @@ def tick_occurrences(tick_id: int, tick: TickData) -> Iterator[Occurrence]:
     gone = failed and UNREACHABLE in classes_of(tick.error)
     if gone or not failed:
         title = "Dagster's code server: " + ("does not answer" if gone else "answers again")
-        yield _of_tick(tick_id, tick, {"server": "code"}, title, "server" if gone else "server:ok")
+        why = "; ".join(filter(None, [line_of_class(tick.error, UNREACHABLE), carried])) if gone else ""
+        yield _of_tick(tick_id, tick, {"server": "code"}, title, "server" if gone else "server:ok", why)
     if not gone:
         title = f"{kind} {name}: " + ("failed" if failed else "works again")
         yield _of_tick(tick_id, tick, {kind: name}, title, "failed" if failed else "ok")
 
 
-def _of_tick(tick_id: int, tick: TickData, labels: dict[str, str], title: str, key: str) -> Occurrence:
+def _of_tick(
+    tick_id: int, tick: TickData, labels: dict[str, str], title: str, key: str, why: str = ""
+) -> Occurrence:
     failed = tick.status.value == "FAILURE"
     return Occurrence(
         event_id=f"dagster:tick:{tick_id}:{tick.timestamp:.0f}:{key}",  # a backup put back counts anew
@@ -63,7 +67,7 @@ def _of_tick(tick_id: int, tick: TickData, labels: dict[str, str], title: str, k
         level=Level.ERROR,
         labels=labels,
         title=title,
-        detail=cause_of_info(tick.error).words if failed else "",
+        detail=(why or cause_of_info(tick.error).words) if failed else "",
         action=action_of(AUTOMATION_FAILED),
         at=datetime.fromtimestamp(tick.end_timestamp or tick.timestamp, UTC),
         resolves=not failed,

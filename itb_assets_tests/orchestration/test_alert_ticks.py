@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
 from alert_room import Room
 from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
@@ -11,6 +12,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
 from itb_assets.orchestration.alert_ticks import SILENT_AFTER_S
+from itb_assets.orchestration.orphans import LAUNCHED_BY
 
 ERROR = SerializableErrorInfo("itb_assets.errors.ConfigError: 1 problem found\n  - x\n", [], "ConfigError")
 
@@ -21,10 +23,16 @@ def now() -> float:
 
 
 GONE = SerializableErrorInfo(
-    "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server.\n",
+    "dagster._core.errors.DagsterUserCodeUnreachableError: Unable to reach the user code server.\n",
     [],
     "DagsterUserCodeUnreachableError",
-    cause=SerializableErrorInfo("grpc._channel._InactiveRpcError: <...>\n", [], "_InactiveRpcError"),
+    cause=SerializableErrorInfo(
+        "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server. "
+        "gRPC Error code: UNAVAILABLE\n",
+        [],
+        "DagsterUserCodeUnreachableError",
+        cause=SerializableErrorInfo("grpc._channel._InactiveRpcError: <...>\n", [], "_InactiveRpcError"),
+    ),
 )
 
 
@@ -80,9 +88,27 @@ def test_a_code_server_that_is_gone_is_one_incident_and_not_one_of_every_sensor(
     found = room.only()
     assert found.labels == {"server": "code"}
     assert (found.title, found.occurrences) == ("Dagster's code server: does not answer", 2)
+    assert found.detail == "Could not reach user code server. gRPC Error code: UNAVAILABLE"
     tick(room, TickStatus.SKIPPED, name="others")
     room.look()
     assert room.incidents() == []
+
+
+def under_way(room: Room, symbol: str, *, tags: dict[str, str]) -> None:
+    """Have a run of a market under way."""
+    named = {"dagster/partition": f"5m|{symbol}"} | tags
+    room.instance.add_run(dg.DagsterRun("build", status=dg.DagsterRunStatus.STARTED, tags=named))
+
+
+def test_runs_that_a_code_server_carries_are_named_when_it_is_gone(room: Room):
+    launched = {LAUNCHED_BY: "{}"}
+    for symbol in ("AUSDT", "BUSDT", "CUSDT", "DUSDT", "EUSDT"):
+        under_way(room, symbol, tags=launched)
+    under_way(room, "BYHANDUSDT", tags={})
+    tick(room, TickStatus.FAILURE, error=GONE)
+    room.look()
+    of = ", ".join(f"build of {symbol} 5m" for symbol in ("AUSDT", "BUSDT", "CUSDT"))
+    assert room.only().detail.endswith(f"UNAVAILABLE; runs under way: {of} and 2 more")
 
 
 def beat(room: Room, *, daemon: str = "SCHEDULER", errors=(), age: float = 0.0, process: str = "one") -> None:
