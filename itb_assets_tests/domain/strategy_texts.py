@@ -1,4 +1,7 @@
-"""A small lawful strategy as values, and as text with whatever a test changes in it."""
+"""A small lawful strategy as values, as text with whatever a test changes in it, and loaded.
+
+Other texts belong to the tests that need them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ import copy
 import json
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
+
+from itb_assets.domain.strategy import Strategy, load_strategy
+from itb_assets.errors import ConfigError
 
 LAWFUL: Mapping[str, Any] = {
     "label_horizon": 4,
@@ -59,3 +67,16 @@ def lawful() -> dict[str, Any]:
 def text(**changes: object) -> str:
     """Write the lawful strategy with these top-level keys set instead."""
     return json.dumps(lawful() | changes, indent=2)
+
+
+def load(source: str) -> Strategy:
+    """Load a strategy of this text."""
+    return load_strategy(source, origin="mine.jsonc", variant="mine")
+
+
+def problems_of(source: str) -> list[str]:
+    """Return what is wrong with a strategy of this text."""
+    with pytest.raises(ConfigError) as caught:
+        load(source)
+    assert caught.value.origin == "mine.jsonc"
+    return list(caught.value.problems)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from itb_assets.domain.specs import AlgorithmSpec, WalkForwardSpec
-from itb_assets.domain.training import TrainingSpec
+from itb_assets.domain.training import TrainedModel, TrainingSpec, train_models
 
 FEATURES = ("calm", "swing", "noise")
 SMALL = WalkForwardSpec(folds=3, window_rows=100, min_train_rows=200)
@@ -47,3 +47,11 @@ def make_spec(algorithm: AlgorithmSpec = LGBM, **changes) -> TrainingSpec:
         "label_horizon_rows": 4,
     }
     return TrainingSpec(**(given | changes))
+
+
+MATRIX = make_matrix()
+
+
+def train(matrix=MATRIX, label="up", spec=None, **options) -> TrainedModel:
+    """Train one label."""
+    return train_models(matrix, [label], spec or make_spec(), **options)[label]
