@@ -33,7 +33,6 @@ SERVER_SAYS_ENOUGH = timedelta(minutes=10)
 """While a code server is gone its sensors are silent as well: so long that is one incident, and not two."""
 
 
-
 @dataclass(frozen=True)
 class Beat:
     """A heartbeat: `of` is what stands after the colon of its name."""
