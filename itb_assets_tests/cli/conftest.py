@@ -119,6 +119,12 @@ def built(exchange) -> Iterator[Itb]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture
+def empty(built, tmp_path) -> Itb:
+    """Return the command in a folder where nothing is yet."""
+    return Itb(tmp_path, {**built.environment, "ITB_DATA_ROOT": str(tmp_path / "data root")})
+
+
 @pytest.fixture(scope="session")
 def broken() -> Iterator[DemoExchange]:
     """Return an exchange that a test breaks as it likes, through `itb`."""

@@ -1,51 +1,35 @@
-"""Every command on a data root that a real run has made: what it shows, to people and to machines."""
+"""Commands on a data root that a real run has made: what they show, to people and to machines.
+
+Help and JSON of all of them belong to `test_every_command`, health to `test_health_commands`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-import typer
-from conftest import MARKET, SMALL_STRATEGIES, WINDOW, Itb
+from conftest import MARKET, SMALL_STRATEGIES, Itb
+from refusals import RUN
 
-from itb_assets.cli import app
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.frames import FrameStore, Record
 
-RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, *WINDOW)
 ROWS = 120 * 24 - 3
 """Klines of the window; the invented outage takes three."""
 
 MODEL = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"
-SECRET = "s3cretword"  # noqa: S105 - what must not be shown
-
-
-def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every command with the words it is called by."""
-    if not hasattr(command, "commands"):
-        yield path, command
-        return
-    for name, below in command.commands.items():
-        yield from commands(below, (*path, name))
-
-
-COMMANDS = dict(commands(typer.main.get_command(app)))
-WITH_JSON = [path for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)]
 
 
 def digests(folder: Path, *, without: str = "postgres") -> dict[str, str]:
@@ -55,55 +39,6 @@ def digests(folder: Path, *, without: str = "postgres") -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file() and without not in path.parts
     }
-
-
-@pytest.fixture
-def empty(built, tmp_path) -> Itb:
-    """Return the command in a folder where nothing is yet."""
-    return Itb(tmp_path, {**built.environment, "ITB_DATA_ROOT": str(tmp_path / "data root")})
-
-
-@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_help_with_an_example(empty, path):
-    said = empty(*path, "--help")
-    assert said.code == 0
-    words = " ".join(said.out.split())
-    assert f"Example: itb {' '.join(path)}" in words
-    assert said.err == ""
-    assert list(empty.folder.iterdir()) == []
-
-
-def test_the_top(empty):
-    said = empty("--help")
-    assert said.code == 0
-    assert all(path[0] in said.out for path in COMMANDS)
-    assert "Exit codes: 0 done" in said.out
-    assert empty("--version") == replace(said, out=f"{version('itb-assets')}\n")
-    assert empty("nosuch").code == 2
-    assert "No such command 'nosuch'" in empty("nosuch").err
-    assert empty("run", "--nosuch").code == 2
-
-
-SHOWN_ELSEWHERE = {
-    *{("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")},
-    *{("models", "versions"), ("models", "promote"), ("models", "rollback"), ("trades", "import")},
-    *{("storage", "archive", "restore"), ("db", "restore")},
-    *{("alerter",), ("alerts", "ack"), ("alerts", "silence"), ("alerts", "unsilence"), ("alerts", "test")},
-}
-
-
-@pytest.mark.parametrize("path", [path for path in WITH_JSON if path not in SHOWN_ELSEWHERE], ids=" ".join)
-def test_json_of_every_command(built, path):
-    said = built(*path, "--json")
-    assert said.code in (0, 1), said
-    assert isinstance(said.json(), list | dict)
-    assert said.err == ""
-
-
-def test_commands_for_machines():
-    """Whatever lists or reports something does it as JSON too."""
-    silent = {("ui",), ("symbols", "add"), ("symbols", "remove"), ("db", "start"), ("db", "stop")}
-    assert set(COMMANDS) - set(WITH_JSON) == silent
 
 
 def test_status(built):
@@ -214,71 +149,6 @@ def test_strategies(built, repository):
         assert said.code == 0, said
         assert f"{file}: ok." in said.out
         assert built("strategies", "check", str(file), "--json").json()[0]["variant"] == file.stem
-
-
-def test_verify(built, empty):
-    said = built("verify")
-    assert said.code == 0
-    assert "frames and models are whole" in said.out
-    assert built("verify", "--json").json() == []
-    found = built("verify", "--all", "--json").json()
-    assert {row["what"] for row in found} >= {"raw/klines", "models/aggressive/lgbm/high_040_4"}
-    assert empty("verify").out.startswith("nothing is stored in ")
-    assert list(empty.folder.iterdir()) == []
-
-
-def test_verify_names_what_differs(built, empty):
-    shutil.copytree(built.root / MARKET.symbol, empty.root / MARKET.symbol)
-    file = empty.root / MARKET.symbol / MARKET.freq / "processed" / "features.csv"
-    content = bytearray(file.read_bytes())
-    content[5000] ^= 1
-    file.write_bytes(content)
-    said = empty("verify", "--json", ITB_STORAGE_PHASE="files", ITB_DATABASE_URL=url_of(built))
-    assert said.code == 1
-    assert [row["what"] for row in said.json()] == ["processed/features"]
-
-
-def url_of(built: Itb, name: str = "itb") -> str:
-    return EmbeddedPostgres(built.root / ".itb" / "postgres").url(name)
-
-
-def test_doctor(built):
-    rows = {row["what"]: row for row in built("doctor", "--json").json()}
-    assert {rows[name]["state"] for name in ("strategies", "database", "exchange", "archive")} == {"ok"}
-    assert rows["ITB_THREADS"]["found"] == "1"
-    assert rows["ITB_DATABASE_URL"]["state"] == "not set"
-    assert rows["database"]["found"] == "embedded PostgreSQL, running"
-
-
-def test_doctor_shows_no_secret(built):
-    """A secret is set or not set; what is missing is told with what to do, and makes the exit code 1."""
-    url = f"postgresql+psycopg2://me:{SECRET}@127.0.0.1:9/itb"
-    settings = {"ITB_DATABASE_URL": url, "ITB_DAGSTER_URL": url, "ITB_MODEL_SIGNING_KEY": SECRET}
-    for form in ((), ("--json",)):
-        said = built(
-            "doctor", *form, **settings, ITB_BINANCE_URL="http://127.0.0.1:9", ITB_BINANCE_ARCHIVE="nosuch"
-        )
-        assert said.code == 1
-        assert SECRET not in said.out + said.err
-    rows = {row["what"]: row for row in said.json()}
-    assert {rows[name]["state"] for name in settings} == {"set"}
-    assert {rows[name]["state"] for name in ("database", "exchange", "archive")} == {"missing"}
-    assert "correct ITB_DATABASE_URL" in rows["database"]["found"]
-    assert "check the address and the network" in rows["exchange"]["found"]
-    assert "point ITB_BINANCE_ARCHIVE" in rows["archive"]["found"]
-
-
-def test_the_database_is_stopped_by_who_started_it(built):
-    assert built("db", "status", "--json").json()["running"] is True
-    assert built("db", "start").out.startswith("was running already")
-    assert built("db", "stop").out == "stopped\n"
-    try:
-        assert built("db", "stop").out == "was not running\n"
-        assert built("db", "status").out.startswith("not running; its data lies in ")
-        assert built("symbols", "list").code == 0
-        assert built("db", "status", "--json").json()["running"] is False
-    finally:
-        assert built("db", "start").out.startswith("started: running (process ")
 
 
 @pytest.mark.slow
