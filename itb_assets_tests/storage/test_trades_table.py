@@ -1,95 +1,21 @@
-"""Trades in the database: paper ones like any frame, executed ones by their fills, money exact."""
+"""Paper trades in the database, like any frame, beside executed ones; and what the days of both add up to.
+
+What executed fills become belongs to `test_executed_table`.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
-import numpy as np
 import pandas as pd
 import pytest
 from databases import on_one_engine
 from executed_making import fill, store_below
-from frames_of import START, record
+from frames_of import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
+from paper_making import BTC, BTC_1H, ETH, FRAMES, Paper, trades
 
-from itb_assets.domain.executed import FillSource
-from itb_assets.domain.markets import Market
-from itb_assets.domain.trading.trades import TRADE_COLUMNS, check_trades, empty_trades
 from itb_assets.errors import DataContractError, StorageError
-from itb_assets.storage.frames import FrameStore
-from itb_assets.storage.layout import Layout
-
-BTC, ETH, BTC_1H = Market("BTCUSDT", "5m"), Market("ETHUSDT", "5m"), Market("BTCUSDT", "1h")
-FRAMES = FrameStore()
-SQL_NAMES = {"entry_price": "price"}
-
-
-def trades(rows: int, *, seed: int = 0, opened: int = 1, sample: str = "live") -> pd.DataFrame:
-    """Return paper trades that lasted 20 minutes each, the last `opened` of them still open."""
-    if not rows:
-        return empty_trades()
-    draw = np.random.default_rng(seed)
-    times = pd.date_range(START, periods=rows, freq="25min").as_unit("ns")
-    entry = draw.normal(60_000, 500, rows)
-    done = np.arange(rows) < rows - opened
-    gross = draw.normal(0, 3, rows)
-    known = {name: np.where(done, values, np.nan) for name, values in (("gross", gross), ("exit", entry + 1))}
-    frame = pd.DataFrame(
-        {
-            "timestamp": times,
-            "trade_id": times.strftime("%Y%m%dT%H%M%SZ").astype(object),
-            "side": np.where(draw.random(rows) < 0.5, "BUY", "SELL").astype(object),
-            "status": np.where(done, "CLOSED", "OPEN").astype(object),
-            "entry_price": entry,
-            "quantity": 1000 / entry,
-            "take_profit": entry * 1.004,
-            "stop_loss": entry * 0.996,
-            "signal_strength": np.where(draw.random(rows) < 0.2, np.nan, draw.random(rows)),
-            "exit_time_ms": np.where(done, times.as_unit("ms").astype("int64") + 1_200_000, np.nan),
-            "exit_price": known["exit"],
-            "exit_reason": np.where(done, "time_limit", None).astype(object),
-            "fees": 0.8,
-            "gross_pnl": known["gross"],
-            "pnl": known["gross"] - 0.8,
-            "return_pct": (known["gross"] - 0.8) / 10,
-            "sample": np.full(rows, sample, dtype=object),
-        }
-    )
-    long = frame["side"] == "BUY"
-    frame["take_profit"] = entry * np.where(long, 1.004, 0.996)
-    frame["stop_loss"] = entry * np.where(long, 0.996, 1.004)
-    check_trades(frame)
-    return frame
-
-
-class Paper:
-    """Paper trades of a variant, written to file and table as the pipeline does."""
-
-    def __init__(self, folder, database, *, variant="aggressive", market=BTC):
-        """Lie where the layout says."""
-        self.path = Layout(folder).trades(market, variant)
-        self.asset, self.market, self.database = f"trades/{variant}", market, database
-
-    def write(self, frame):
-        return FRAMES.write(self.path, frame, record=record(), before_commit=self._rows(frame, None))
-
-    def splice(self, tail, start):
-        rows = self._rows(tail, start)
-        return FRAMES.splice(self.path, tail, record=record(), from_time=start, before_commit=rows)
-
-    def _rows(self, frame, start):
-        return lambda manifest: self.database.replace(
-            self.asset, self.market, frame, manifest=manifest, from_time=start
-        )
-
-    def read(self):
-        """Return the table's rows as the frame they were."""
-        rows = self.database.read("trades", self.market)
-        rows = rows[rows["variant"] == self.asset.partition("/")[2]].rename(columns={"price": "entry_price"})
-        return rows[list(TRADE_COLUMNS)].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -193,83 +119,6 @@ def test_the_table_refuses_words_it_does_not_know(paper, name, value):
     assert paper.read().empty
 
 
-def executed(database, columns="*"):
-    return database.query(f"SELECT {columns} FROM trades WHERE source <> 'paper' ORDER BY time, trade_id")  # noqa: S608
-
-
-def test_executed_fills_become_trades_exactly(tmp_path, database):
-    store = store_below(tmp_path)
-    assert not database.catch_up_executed(store)
-    price = Decimal("0.123456789012345678")
-    store.merge(
-        [
-            fill(0, price=price, strategy_id="aggressive", fee=Decimal("0.001"), fee_asset="BNB"),
-            fill(1, price=price + 1, quantity=Decimal("0.0004")),
-        ]
-    )
-    assert database.catch_up_executed(store)
-    closed, rest = executed(database)
-    expected = {
-        "symbol": "BTCUSDT",
-        "freq": "",
-        "time": datetime(2024, 9, 1, tzinfo=UTC),
-        "source": "binance_spot",
-        "account": "main",
-        "trade_id": "0",
-        "side": "BUY",
-        "status": "CLOSED",
-        "price": price,
-        "quantity": Decimal("0.0004"),
-        "model_name": "aggressive",
-        "variant": None,
-        "signal_strength": None,
-        "exit_time": datetime(2024, 9, 1, 0, 1, tzinfo=UTC),
-        "exit_price": price + 1,
-        "exit_reason": None,
-        "fees": Decimal("0.00004"),
-        "other_fees": {"BNB": "0.0004"},
-        "gross_pnl": Decimal("0.0004"),
-        "pnl": Decimal("0.00036"),
-        "take_profit": None,
-        "stop_loss": None,
-        "sample": None,
-    }
-    assert {name: value for name, value in closed.items() if name != "return_pct"} == expected
-    assert (rest["trade_id"], rest["status"], rest["quantity"]) == ("0/rest", "OPEN", Decimal("0.0006"))
-    assert (rest["pnl"], rest["other_fees"]) == (None, {"BNB": "0.0006"})
-
-
-def test_executed_trades_follow_their_fills(tmp_path, database):
-    """Importing twice is importing once; a later sale changes the trade it closes and no other row."""
-    store = store_below(tmp_path)
-    store.merge([fill(number) for number in range(5)])
-    assert database.catch_up_executed(store)
-    places = {row["trade_id"]: row["place"] for row in executed(database, "trade_id, ctid::text AS place")}
-    store.merge([fill(number) for number in range(5)])
-    assert not database.catch_up_executed(store)
-    store.merge([fill(5)])
-    assert database.catch_up_executed(store)
-    found = executed(database, "trade_id, status, ctid::text AS place")
-    assert [(row["trade_id"], row["status"]) for row in found] == [(n, "CLOSED") for n in ("0", "2", "4")]
-    assert [row["trade_id"] for row in found if places[row["trade_id"]] != row["place"]] == ["4"]
-    [own] = database.query("SELECT rows, sha256 FROM manifests WHERE asset = 'executed_trades'")
-    assert (own["rows"], own["sha256"].partition("-")[0]) == (3, store.sha256())
-
-
-def test_executed_rows_and_their_record_commit_together(tmp_path, database):
-    store = store_below(tmp_path)
-    store.merge([fill(0)])
-    database.catch_up_executed(store)
-    database.query("ALTER TABLE trades ADD CONSTRAINT small CHECK (price < 60000)")
-    store.merge([fill(2), fill(4, price=Decimal(70_000))])
-    with pytest.raises(StorageError, match="small"):
-        database.catch_up_executed(store)
-    assert len(executed(database)) == 1
-    database.query("ALTER TABLE trades DROP CONSTRAINT small")
-    assert database.catch_up_executed(store)
-    assert len(executed(database)) == 3
-
-
 @on_one_engine("postgres", because="the other has one session, which takes up no setting of its database")
 def test_days_are_those_of_the_entry_in_utc_and_kinds_are_kept_apart(tmp_path, database):
     """A server or a session in another zone makes no difference; open trades do not count."""
@@ -328,7 +177,3 @@ def test_the_key_lets_the_table_be_partitioned_by_time(database):
     assert all("time" in text.partition(" USING ")[2] for text in texts if "UNIQUE" in text)
     assert any(text.endswith('(symbol, "time" DESC)') for text in texts)
     assert any(text.endswith('("time" DESC)') for text in texts)
-
-
-def test_sources_of_fills_are_never_called_paper():
-    assert "paper" not in set(FillSource)
