@@ -123,7 +123,8 @@ def alive(**other: Any) -> dict[str, Any]:
         "level": "info",
         "at": "2026-11-22T06:00:00+00:00",
         "title": "Alerts are alive",
-        "detail": "Open incidents: 2\nSent in 24 h: 14\nRefused in 24 h: 0\nWaiting: 0",
+        "detail": "Open incidents: 2\nSent in 24 h: 14\nRefused in 24 h: 0\nWaiting: 0\n"
+        "Oldest heartbeat: dagster_events, 4 s ago",
     } | other
 
 

@@ -150,6 +150,7 @@ def test_the_sign_of_life_keeps_its_lines():
         "Sent in 24 h: 14",
         "Refused in 24 h: 0",
         "Waiting: 0",
+        "Oldest heartbeat: dagster_events, 4 s ago",
     ]
     assert lines("alive", {}, "pt") == ["💚 Os alertas estão sendo entregues"]
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +36,9 @@ _FIGURES = sa.text(
     "count(*) FILTER (WHERE dead_at >= :since) AS dead, "
     "count(*) FILTER (WHERE sent_at IS NULL AND dead_at IS NULL) AS waiting, "
     "(SELECT count(*) FROM alert_incidents WHERE resolved_at IS NULL) AS open FROM alert_outbox"
+)
+_OLDEST = sa.text(  # of what beats all the time: bills come once a day
+    "SELECT name, at FROM heartbeats WHERE NOT starts_with(name, 'cloud_cost') ORDER BY at, name LIMIT 1"
 )
 
 
@@ -180,8 +183,9 @@ class _Keeper:
         if _due(self._beat_at, now, self.rules.beat_every_s):
             beat(connection, HEARTBEAT, now, self._report(connection))
             self._beat_at = now
-        today = now.date().isoformat()
-        if self._names and now.hour >= self.rules.alive_hour and today != self._alive_on:
+        utc = now.astimezone(UTC)  # one day to all, whatever the zone of the clock that was handed in
+        today = utc.date().isoformat()
+        if self._names and utc.hour >= self.rules.alive_hour and today != self._alive_on:
             self._say_alive(connection, today, now)
             self._alive_on = today
 
@@ -202,12 +206,13 @@ class _Keeper:
 
     def _say_alive(self, connection: sa.Connection, today: str, now: datetime) -> None:
         counts = connection.execute(_FIGURES, {"since": now - timedelta(days=1)}).mappings().one()
+        oldest = connection.execute(_OLDEST).one_or_none()
         draft = outbox.Draft(
             dedup_key=f"alive:{today}",
             channel=self._names[0],
             level=Level.INFO,
             kind="alive",
-            message=self._spoken.alive(now, **counts),
+            message=self._spoken.alive(now, oldest=oldest and (oldest.name, now - oldest.at), **counts),
         )
         outbox.enqueue(connection, draft, now=now)
 

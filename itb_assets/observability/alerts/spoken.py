@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from itb_assets.domain.alerts.occurrence import Level
-from itb_assets.observability.alerts.catalogue import LANGUAGES, Language, moment, word
+from itb_assets.observability.alerts.catalogue import LANGUAGES, Language, length, moment, word
 from itb_assets.observability.alerts.digest import digest
 from itb_assets.observability.alerts.markup import cut, escape
 from itb_assets.observability.alerts.messages import render
@@ -24,6 +24,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Open incidents: {open}\nSent in 24 h: {sent}\nRefused in 24 h: {dead}\nWaiting: {waiting}",
         "Incidentes abertos: {open}\nEnviados em 24 h: {sent}\nRecusados em 24 h: {dead}\nNa fila: {waiting}",
     ),
+    "oldest": ("Oldest heartbeat: {who}, {age} ago", "Sinal de vida mais antigo: {who}, há {age}"),
     "refuses": ("{channel} refuses messages", "{channel} recusa mensagens"),
     "instead": ("They come here instead.", "Elas chegam por aqui."),
     "not sent": (
@@ -66,9 +67,14 @@ class Spoken:
             get_logger(outbox=[row.id for row in rows]).error(f"no words for it: {type(error).__name__}")
             return "\n".join(_bare(row) for row in rows[:30])
 
-    def alive(self, now: datetime, **figures: object) -> dict[str, Any]:
-        """Return the daily message; figures: open, sent, dead, waiting."""
-        said = {"title": self._word("alive"), "detail": self._word("figures", **figures)}
+    def alive(
+        self, now: datetime, *, oldest: tuple[str, timedelta] | None, **figures: object
+    ) -> dict[str, Any]:
+        """Return the daily message; figures: open, sent, dead, waiting; `oldest` heartbeat and its age."""
+        lines = [self._word("figures", **figures)]
+        if oldest is not None:
+            lines.append(self._word("oldest", who=oldest[0], age=length(oldest[1], self.language)))
+        said = {"title": self._word("alive"), "detail": "\n".join(lines)}
         return {"level": Level.INFO.label, "at": now.isoformat(), **said}
 
     def refusal(self, channel: str, why: str, now: datetime) -> dict[str, Any]:
