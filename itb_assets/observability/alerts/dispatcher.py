@@ -206,13 +206,14 @@ class _Keeper:
 
     def _say_alive(self, connection: sa.Connection, today: str, now: datetime) -> None:
         counts = connection.execute(_FIGURES, {"since": now - timedelta(days=1)}).mappings().one()
-        oldest = connection.execute(_OLDEST).one_or_none()
+        found = connection.execute(_OLDEST).one_or_none()
+        oldest = None if found is None else (str(found.name), now - found.at)
         draft = outbox.Draft(
             dedup_key=f"alive:{today}",
             channel=self._names[0],
             level=Level.INFO,
             kind="alive",
-            message=self._spoken.alive(now, oldest=oldest and (oldest.name, now - oldest.at), **counts),
+            message=self._spoken.alive(now, oldest=oldest, **counts),
         )
         outbox.enqueue(connection, draft, now=now)
 
