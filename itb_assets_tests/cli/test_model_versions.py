@@ -1,4 +1,7 @@
-"""Versions of models at the command line: listed, compared, promoted, rolled back, killed on the way."""
+"""Versions of models at the command line: listed, compared, promoted, rolled back, killed on the way.
+
+What the registry does with files belongs to the tests of storage.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,15 @@ import numpy as np
 import pandas as pd
 import promotion_killed
 import pytest
-from conftest import MARKET, Itb, Said
+from conftest import MARKET, Itb
 from dying import in_forks
+from refusals import refused
+from versioning import ADDRESS, LATER, MODEL, OTHER, RUN, listed, of, registry_of, scored_by, used
 
 from itb_assets.domain import training
 from itb_assets.orchestration import model_versions
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.layout import Layout, ModelAddress
+from itb_assets.storage.layout import Layout
 from itb_assets.storage.locks import held_lock
-from itb_assets.storage.models import ModelStore
-from itb_assets.storage.registry import ModelRegistry
-
-ADDRESS = ModelAddress(MARKET, "aggressive", "lgbm", "high_040_4")
-MODEL = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"
-OTHER = f"{MARKET.symbol}/{MARKET.freq}/conservative/logreg/high_040_4"
-LATER = ("--start", "2024-02-01", "--end", "2024-06-05")
-RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq)
 
 
 @pytest.fixture(scope="module")
@@ -43,43 +39,11 @@ def two(built, tmp_path_factory) -> Path:
     return root
 
 
-def of(built: Itb, root: Path) -> Itb:
-    """Return the command on a data root without tables."""
-    server = EmbeddedPostgres(built.root / ".itb" / "postgres")
-    changes = {
-        "ITB_DATA_ROOT": str(root),
-        "ITB_STORAGE_PHASE": "files",
-        "ITB_DATABASE_URL": server.url("itb"),
-        "ITB_DAGSTER_URL": server.url("dagster"),
-    }
-    return replace(built, folder=root.parent, environment={**built.environment, **changes})
-
-
 @pytest.fixture
 def itb(built, two, tmp_path) -> Itb:
     """Return the command on a copy of it."""
     shutil.copytree(two, tmp_path / "data root", ignore=shutil.ignore_patterns(".itb"))
     return of(built, tmp_path / "data root")
-
-
-def registry_of(itb: Itb) -> ModelRegistry:
-    return ModelRegistry(Layout(itb.root), ModelStore())
-
-
-def used(itb: Itb) -> int:
-    (number,) = [row["version"] for row in listed(itb) if row["state"] == "promoted"]
-    return int(number)
-
-
-def listed(itb: Itb) -> list[dict]:
-    return itb("models", "versions", MODEL, "--json").json()
-
-
-def refused(said: Said, code: int, *words: str) -> None:
-    assert said.code == code, said
-    assert said.err.startswith("error: "), said
-    for word in words:
-        assert word in said.err, said
 
 
 def test_versions(itb):
@@ -123,15 +87,6 @@ def test_roll_back_and_promote_again(itb):
     assert (told["from_version"], told["to_version"], told["changed"]) == (2, 2, False)
     assert itb(*RUN, *LATER).code == 0
     assert scored_by(itb, 2)
-
-
-def scored_by(itb: Itb, number: int) -> bool:
-    """Tell whether the stored predictions are those of a version: its walk-forward scores among them."""
-    scores = registry_of(itb).load_version(ADDRESS, number).scores().set_index("timestamp")["score"]
-    file = Layout(itb.root).predictions(MARKET, "aggressive")
-    frame = pd.read_csv(file, float_precision="round_trip", parse_dates=["timestamp"]).set_index("timestamp")
-    tested = frame[frame["sample"] == "out_of_sample"]["high_040_4_lgbm"]
-    return len(tested) == len(scores) and bool((tested.to_numpy() == scores.to_numpy()).all())
 
 
 @pytest.mark.parametrize("command", [("promote", MODEL, "1", "--reason", "why not"), ("rollback", MODEL)])
