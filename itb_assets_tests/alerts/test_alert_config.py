@@ -80,7 +80,7 @@ def test_the_store_is_given_what_it_decides_by():
     assert routing.of(Level.CRITICAL) == ("telegram",)
     assert routing.repeat == Repeat()
     assert routing.stale_after == timedelta(hours=24)
-    assert [each.equal for each in routing.inhibitions] == [("symbol",)]
+    assert [each.equal for each in routing.inhibitions] == [("symbol",), ("currency",), ("api",)]
 
 
 def test_an_own_file_says_only_what_is_different(tmp_path):

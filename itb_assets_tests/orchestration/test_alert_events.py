@@ -70,6 +70,13 @@ def test_a_step_that_is_tried_again_is_told_when_it_gives_up(room: Room):
     assert room.incidents(open_only=False) == []
 
 
+def test_a_step_that_is_interrupted_is_no_failure_of_its_asset(room: Room):
+    """Nothing where the run was cancelled; one that nobody cancelled is told as a run."""
+    assert not room.run(fail_raw="cut").success
+    room.look()
+    assert room.only().rule == "run_failed"
+
+
 def test_an_op_that_is_no_asset_is_told_by_its_job(room: Room):
     room.run(market=None, fail_op="yes")
     room.look()
@@ -195,25 +202,33 @@ def test_a_run_whose_process_stopped_it_is_told_with_its_error(room: Room):
     ("state", "level"), [(FreshnessState.FAIL, Level.ERROR), (FreshnessState.WARN, Level.WARNING)]
 )
 def test_freshness_comes_and_goes(room: Room, state: FreshnessState, level: Level):
-    def change(new: FreshnessState, old: FreshnessState) -> None:
-        now = datetime.now(UTC).timestamp()
-        room.instance._report_runless_asset_event(
-            FreshnessStateChange(
-                key=dg.AssetKey(["raw", "klines"]),
-                new_state=new,
-                previous_state=old,
-                state_change_timestamp=now,
-            )
-        )
-        room.look()
-
-    change(state, FreshnessState.PASS)
+    freshness(room, state, FreshnessState.PASS)
     found = room.only()
     assert (found.rule, found.level, found.labels) == ("asset_stale", level, {"asset": KLINES})
-    change(FreshnessState.UNKNOWN, state)
+    freshness(room, FreshnessState.UNKNOWN, state)
     assert room.only().occurrences == 1
-    change(FreshnessState.PASS, FreshnessState.UNKNOWN)
+    freshness(room, FreshnessState.PASS, FreshnessState.UNKNOWN)
     assert room.incidents() == []
+
+
+def test_freshness_that_is_not_known_says_nothing(room: Room):
+    freshness(room, FreshnessState.UNKNOWN, FreshnessState.PASS)
+    freshness(room, FreshnessState.NOT_APPLICABLE, FreshnessState.UNKNOWN)
+    freshness(room, FreshnessState.PASS, FreshnessState.NOT_APPLICABLE)
+    assert room.incidents(open_only=False) == []
+
+
+def freshness(room: Room, new: FreshnessState, old: FreshnessState) -> None:
+    """Have the daemon find an asset in another state, and look."""
+    room.instance._report_runless_asset_event(
+        FreshnessStateChange(
+            key=dg.AssetKey(["raw", "klines"]),
+            new_state=new,
+            previous_state=old,
+            state_change_timestamp=datetime.now(UTC).timestamp(),
+        )
+    )
+    room.look()
 
 
 @pytest.mark.parametrize("error", ["secret", "zero"])

@@ -5,11 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rule_making import DAY, HOUR, MINUTE, NOW, beats, config_of, looked, only
+from rule_making import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    beats,
+    config_of,
+    insert,
+    kline,
+    looked,
+    market,
+    only,
+    only_rule,
+    outbox,
+    told,
+)
 
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.occurrence import fingerprint_of
 from itb_assets.observability.alerts.outbox import Draft, dead, enqueue, sent
+from itb_assets.observability.alerts.state import beat
 
 SECOND = timedelta(seconds=1)
 FED = {
@@ -44,6 +60,20 @@ def test_a_trading_process_that_halted_says_why(connection):
     found = only(looked(connection, "trading_halted"))
     assert found.state == "firing"
     assert found.detail.startswith("exchange refuses orders")
+
+
+def test_trading_of_one_symbol_that_halts_mutes_the_warnings_of_that_symbol(connection, tmp_path):
+    """They are told when it trades again, if they are still wrong."""
+    config = config_of(tmp_path, only_rule("trading_halted", "data_stale"))
+    market(connection)
+    insert(connection, "ohlcv", [kline(NOW - HOUR)])
+    beats(connection, "trading:main", age=SECOND, halted="no margin", symbol="BTCUSDT")
+    told(connection, config, NOW)
+    assert [row[2]["rule"] for row in outbox(connection)] == ["trading_halted"]
+    beat(connection, "trading:main", NOW + MINUTE, {"symbol": "BTCUSDT"})
+    told(connection, config, NOW + MINUTE)
+    said = [(row[2]["rule"], row[2]["why"]) for row in outbox(connection)[1:]]
+    assert said == [("trading_halted", "over"), ("data_stale", "unsaid")]
 
 
 @pytest.mark.parametrize("nothing", [None, "", False])

@@ -67,6 +67,20 @@ def test_a_summary_of_nothing_is_not_sent_and_says_what_it_lacks(connection, tmp
     assert only(found.evaluations).state == "no_data"
 
 
+@pytest.mark.parametrize("rule", ["daily_pnl", "model_summary", "cost_summary"])
+def test_a_summary_waits_for_its_time(connection, tmp_path, rule):
+    """What it would sum up is there; a minute before its time nothing is told, at its time it is."""
+    insert(connection, "trades", results(3, 1, ended=TODAY - HOUR))
+    insert(connection, "model_drift", [drift("win_rate", "ok", at=TODAY - HOUR)])
+    said = {"month": "2026-03", "currency": "USD", "billed": 1, "billed_until": TODAY.isoformat()}
+    beats(connection, "cloud_cost", age=MINUTE, **said)
+    config = config_of(tmp_path, f'{only_rule(rule)}\n[rules.{rule}]\nat = "09:30"\n')
+    early = evaluate_all(connection, config, TODAY + 9 * HOUR + 29 * MINUTE, due_only=False)
+    assert early.reports == ()
+    assert only(early.evaluations).detail == "due at 09:30 UTC"
+    assert only(evaluate_all(connection, config, TODAY + 9 * HOUR + 30 * MINUTE).reports).rule == rule
+
+
 def test_models_and_costs_are_summed_up(connection, tmp_path):
     insert(
         connection,

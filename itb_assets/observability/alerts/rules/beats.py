@@ -2,7 +2,7 @@
 
 Writing them belongs to whoever lives. A heartbeat is a row of `heartbeats`: name, time, and a JSON object:
 
-`trading`, `trading:ACCOUNT`   `halted`: why it stands still, while it does
+`trading`, `trading:ACCOUNT`   `halted`: why it stands still, while it does; `symbol`: if it trades only one
 `orderbook:SYMBOL`             nothing; written every second by a collector that stores what it gets
 `api:NAME`                     `latency_p95_s`, `calls` it is of; `auth_error`: of the last call, if any
 `dagster_events`               nothing; written by the sensor that reads Dagster's events at every look
@@ -74,7 +74,8 @@ def trading_halted(look: Look) -> Iterator[Evaluation]:
     if not found and not settings.expected:
         yield look.lacks(rule, "no trading")
     for beat in found:
-        labels, age = {"process": beat.name}, age_s(beat.at, look.now)
+        market = {"symbol": beat.text("symbol")} if beat.text("symbol") else {}
+        labels, age = {"process": beat.name} | market, age_s(beat.at, look.now)
         reason = beat.text("halted")
         if _waited_for(look, beat, settings.threshold):
             yield _waits(look, rule, labels)

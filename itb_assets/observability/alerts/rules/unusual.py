@@ -5,7 +5,6 @@ How unusual a figure is belongs to `domain.alerts.unusual`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from statistics import median
@@ -108,5 +107,4 @@ def _digits(factor: float) -> int:
 def _figure(row: Mapping[str, Any], figure: Figure) -> float:
     if figure == "volume":
         return float(row["volume"])
-    value = parkinson(row["ranges"], row["klines"])
-    return 0.0 if math.isnan(value) else value
+    return parkinson(row["ranges"], row["klines"])
