@@ -1,6 +1,6 @@
-"""What production starts from: pins, the Dagster instance, compose, the image.
+"""What production starts from: the Dagster instance, compose, the image.
 
-Pages and make targets are tested in test_house, CI and bare machines in test_surroundings.
+Pins are tested in test_pins, pages and make targets in test_house, CI and bare machines in test_surroundings.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ import psycopg2
 import psycopg2.errors
 import pytest
 import yaml
-from packaging.requirements import Requirement
-from packaging.version import Version
 
 from itb_assets.storage.embedded import EmbeddedPostgres
 
@@ -36,58 +34,6 @@ PASSWORDS = {"ITB_POSTGRES_PASSWORD": "s0", "ITB_DB_PASSWORD": "a1", "ITB_DAGSTE
 def read_yaml(name: str) -> Any:
     """Return the values of a YAML file of the project."""
     return yaml.safe_load((ROOT / name).read_text("utf-8"))
-
-
-def pins(name: str) -> dict[str, list[tuple[Version, str]]]:
-    """Return name -> (version, marker) of a requirements file; a fork of Python versions has several."""
-    found: dict[str, list[tuple[Version, str]]] = {}
-    text = (ROOT / name).read_text("utf-8")
-    for package, version, marker in re.findall(r"^([a-z0-9-]+)==(\S+)(?: ; (.+?))? \\$", text, re.MULTILINE):
-        found.setdefault(package, []).append((Version(version), marker))
-    return found
-
-
-def wanted(*extras: str) -> list[Requirement]:
-    """Return what pyproject asks for; an extra may name others, as `itb-assets[other]`."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    found = [Requirement(text) for texts in lists for text in texts]
-    named = [
-        extra for requirement in found if requirement.name == project["name"] for extra in requirement.extras
-    ]
-    others = [requirement for requirement in found if requirement.name != project["name"]]
-    return [*others, *wanted(*named)] if named else others
-
-
-@pytest.mark.parametrize(
-    ("name", "extras"), [("requirements.txt", ("apprise",)), ("requirements-dev.txt", ("dev",))]
-)
-def test_every_dependency_is_pinned_within_what_pyproject_allows(name, extras):
-    """A dependency added to pyproject without `make lock` fails here."""
-    pinned = pins(name)
-    wrong = [
-        str(requirement)
-        for requirement in wanted(*extras)
-        if not (versions := pinned.get(requirement.name.lower().replace("_", "-")))
-        or not all(requirement.specifier.contains(version) for version, _ in versions)
-    ]
-    assert wrong == [], "run: make lock"
-
-
-def test_development_has_the_packages_of_production():
-    development, production = pins("requirements-dev.txt"), pins("requirements.txt")
-    versions = {name: [version for version, _ in found] for name, found in production.items()}
-    assert versions == {name: [version for version, _ in development[name]] for name in production}
-
-
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-bootstrap.txt"])
-def test_every_pin_has_hashes_and_no_address(name):
-    text = (ROOT / name).read_text("utf-8")
-    assert "://" not in text
-    assert "index" not in re.sub(r"--hash=\S+", "", text)
-    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
-    assert len(blocks) == sum(map(len, pins(name).values()))
-    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
 def test_the_package_ships_the_same_dagster_yaml():

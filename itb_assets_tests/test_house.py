@@ -1,6 +1,6 @@
 """The house keeps its promises: pages, settings, changelog and make targets agree with the code.
 
-What runs in production (instance, compose, image, pins) is tested in test_deployment.
+What runs in production is tested in test_deployment (instance, compose, image) and test_pins.
 """
 
 from __future__ import annotations
