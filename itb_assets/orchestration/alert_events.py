@@ -15,7 +15,7 @@ import dagster as dg
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.logs import redact
-from itb_assets.orchestration.alert_causes import cause_of_info, first_line
+from itb_assets.orchestration.alert_causes import cause_of_info, classes_of, first_line
 from itb_assets.orchestration.alert_subjects import (
     ASSET_JOB,
     RunFacts,
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 STEP_FAILED = "STEP_FAILURE"
 """Reason of a failed run whose step has told what was wrong already."""
+
+INTERRUPTED = "DagsterExecutionInterruptedError"
+"""What a step fails with whose run is cancelled; one that nobody cancelled fails as a run."""
 
 KILLED = "its process was killed or ran out of memory; what it had stored is whole"
 
@@ -76,7 +79,7 @@ def occurrences_of(told: Told) -> Iterator[Occurrence]:
     """Yield what an event says; most say nothing. A word that is not understood raises what it raises."""
     kind = dg.DagsterEventType(told.event.event_type_value)
     if kind is dg.DagsterEventType.STEP_FAILURE:
-        yield _step_failed(told)
+        yield from _step_failed(told)
     elif kind is dg.DagsterEventType.STEP_SUCCESS:
         yield from _step_succeeded(told)
     elif kind is dg.DagsterEventType.PIPELINE_FAILURE:
@@ -89,18 +92,21 @@ def occurrences_of(told: Told) -> Iterator[Occurrence]:
         yield from _freshness(told)
 
 
-def _step_failed(told: Told) -> Occurrence:
+def _step_failed(told: Told) -> Iterator[Occurrence]:
     """Say what failed and why; the step of a check that was evaluated has the id of the evaluation."""
+    failure = told.event.step_failure_data
+    if INTERRUPTED in classes_of(failure.error):
+        return
     subject = told.subjects.of_step(_step(told.event))
     labels = subject.labels | market_labels(told.run.partition)
-    failure = told.event.step_failure_data
     described = failure.user_failure_data.description if failure.user_failure_data else None
     cause = cause_of_info(failure.error, described or "")
     if subject.check:
-        return _of_check(told, subject, Level.ERROR, detail=cause.words)
+        yield _of_check(told, subject, Level.ERROR, detail=cause.words)
+        return
     rule = _rule(subject)
     what = "training failed" if rule == TRAINING_FAILED else "failed"
-    return _occurrence(
+    yield _occurrence(
         told,
         f"{subject.step}:{told.run.partition}",
         rule=rule,

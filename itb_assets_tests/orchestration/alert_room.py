@@ -27,12 +27,13 @@ KLINES, MODEL = "raw/klines", "models/brisk/lgbm/high_040_4"
 ASSETS = (KLINES, MODEL, "drift/brisk")
 UI = "http://127.0.0.1:3000"
 
-ERRORS: dict[str, Callable[[], Exception]] = {
+ERRORS: dict[str, Callable[[], BaseException]] = {
     "terminal": lambda: DataContractError("klines of DEMOWOLFUSDT 5m are unsorted\n  - at 2024-03-01"),
     "transient": lambda: ExchangeUnavailable("the exchange did not answer; try later"),
     "model": lambda: ModelRejected("the model does not fit"),
     "bug": lambda: ZeroDivisionError("division by zero"),
     "secret": lambda: DataContractError("cannot log in as postgresql://itb:hunter22@host/itb password=abc99"),
+    "cut": dg.DagsterExecutionInterruptedError,
     "zero": lambda: DataContractError("a \x00 in the words"),
 }
 
