@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
+from ui_browser import opened_browser, shown, watched_page
 from ui_process import ITB, Ui, environment, free_port, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
@@ -41,27 +40,22 @@ GROUPS = (
     "trades",
     "performance",
     "drift",
+    "alerts",
 )
-ASSETS = ("klines", "data", "features", "matrix", "high_040_4", "low_040_4", "aggressive", "conservative")
+ASSETS = (
+    "klines",
+    "data",
+    "features",
+    "matrix",
+    "high_040_4",
+    "low_040_4",
+    "aggressive",
+    "conservative",
+    "incidents",
+)
 MODEL = "/assets/models/aggressive/lgbm/high_040_4"
-CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-TOAST = "[role=alert]:not(#__next-route-announcer__), [data-sonner-toast][data-type=error]"
-PAGE_MS = 60_000
 RUN_S = 240
 BACKFILL_S = 600
-BAD_NEWS = re.compile(
-    r"an error occurred|unexpected (graphql )?error|something went wrong|pythonerror|could not be loaded"
-    r"|failed to load|daemon.{0,40}(not running|stopped)|traceback|page not found",
-    re.IGNORECASE,
-)
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +86,8 @@ def run_id(ui, first_run) -> str:
 @pytest.fixture(scope="module")
 def browser(chromium) -> Iterator[Browser]:
     """Return a headless browser."""
-    expect.set_options(timeout=PAGE_MS)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+    with opened_browser(chromium) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +107,18 @@ def backfill(ui, browser, first_run, tmp_path_factory) -> None:
         dialog.get_by_text("Add a partition").click()
         page.get_by_placeholder("name", exact=True).fill(from_dialog)
         page.get_by_role("button", name="Save").click()
+        wait_until_listed(page, dialog, len(SYMBOLS))
         choose_freqs(page, dialog)
         dialog.get_by_role("button", name="All", exact=True).last.click()
         shown(dialog, "15 partitions")
         dialog.get_by_role("button", name="Launch backfill").click()
+
+
+def wait_until_listed(page: Page, dialog: Locator, symbols: int) -> None:
+    """Wait for the dialog's list of symbols: it is loaded anew after one was added, and `All` takes it."""
+    dialog.get_by_text("Select a partition or create one").last.click()
+    expect(page.get_by_text(f"Select all ({symbols})")).to_be_visible()
+    page.keyboard.press("Escape")
 
 
 def choose_freqs(page: Page, dialog: Locator) -> None:
@@ -128,30 +127,6 @@ def choose_freqs(page: Page, dialog: Locator) -> None:
     for freq in FREQS:
         page.get_by_role("menuitem").filter(has_text=re.compile(rf"^\s*{freq}")).first.click()
     page.keyboard.press("Escape")
-
-
-@contextmanager
-def watched_page(browser: Browser, picture: Path) -> Iterator[Page]:
-    """Open a page; in the end it is drawn to a file and must have had no error to show, nor a dialog open."""
-    page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()
-    page.set_default_timeout(PAGE_MS)
-    broken: list[str] = []
-
-    def look(answer: Response) -> None:
-        if answer.status >= 400:
-            broken.append(f"{answer.status} {answer.url}")
-
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.on("response", look)
-    try:
-        yield page
-        expect(page.get_by_role("dialog")).to_have_count(0)
-    finally:
-        page.screenshot(path=picture)
-    assert not broken
-    assert not BAD_NEWS.search(page.locator("body").inner_text())
-    expect(page.locator(TOAST)).to_have_count(0)
-    page.context.close()
 
 
 @pytest.fixture
@@ -164,12 +139,6 @@ def visit(browser, ui, tmp_path) -> Iterator[Callable[[str], Page]]:
             return page
 
         yield visit
-
-
-def shown(page: Page | Locator, *texts: str) -> None:
-    """Wait until each text can be seen."""
-    for text in texts:
-        expect(page.get_by_text(text, exact=True).filter(visible=True).first).to_be_visible()
 
 
 @pytest.mark.browser
