@@ -18,8 +18,19 @@ import sqlalchemy as sa
 
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))
 
-from bot_api import BotApi, Sent
-from dispatching import TOKEN, all_sent, dispatching, eventually, quick, rows, slack, telegram, the_log
+from bot_api import UNLIMITED, BotApi, Sent
+from dispatching import (
+    TOKEN,
+    all_sent,
+    dispatcher_process,
+    dispatching,
+    eventually,
+    quick,
+    rows,
+    slack,
+    telegram,
+    the_log,
+)
 
 from itb_assets.domain.alerts import Level, Occurrence, Routing
 from itb_assets.observability.alerts.store import report
@@ -80,12 +91,14 @@ __all__ = [
     "REPEAT",
     "ROUTING",
     "TOKEN",
+    "UNLIMITED",
     "BotApi",
     "Sent",
     "all_sent",
     "asked",
     "cases",
     "cause",
+    "dispatcher_process",
     "dispatching",
     "eventually",
     "named",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from itb_assets.domain.alerts.incident import Incident, RecentChanges
+from itb_assets.domain.alerts.incident import Incident, RecentChanges, ahead, outdated
 from itb_assets.domain.alerts.muting import Silence
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
 from itb_assets.domain.alerts.verdict import Kind, Verdict, Why
@@ -47,7 +47,7 @@ class Repeat:
     def due(self, told_at: datetime, level: Level, now: datetime) -> bool:
         """Return whether what was told at a time is told again."""
         interval = self.after(level)
-        return interval is not None and now - told_at >= interval
+        return interval is not None and (now - told_at >= interval or ahead(told_at, now))
 
 
 def decide(
@@ -71,7 +71,7 @@ def decide(
     changes = recent_changes or RecentChanges()
     quiet = next((each for each in silences if each.covers(occurrence.rule, occurrence.labels, now)), None)
     if occurrence.resolves:
-        return _of_resolve(incident_before, occurrence, quiet, changes)
+        return _of_resolve(incident_before, occurrence, now, quiet, changes)
     level = max(occurrence.level, incident_before.level) if incident_before else occurrence.level
     wanted = _of_occurrence(incident_before, level, now, repeat, changes)
     if not wanted.notify:
@@ -103,9 +103,13 @@ def changes_of(latest: Incident | None, openings: int) -> RecentChanges:
 
 
 def _of_resolve(
-    before: Incident | None, occurrence: Occurrence, quiet: Silence | None, changes: RecentChanges
+    before: Incident | None,
+    occurrence: Occurrence,
+    now: datetime,
+    quiet: Silence | None,
+    changes: RecentChanges,
 ) -> Verdict:
-    if before is None or occurrence.at < before.last_at:
+    if before is None or outdated(before, occurrence, now):
         return _quiet("not open", "resolved")
     if before.last_notified_at is None:
         return _quiet("never told", "resolved")

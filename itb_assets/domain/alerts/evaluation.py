@@ -70,7 +70,8 @@ def news(
         if before is None or opened_at is None:
             return _occurrence(found, f"{now.isoformat()}", now)
         due, told = ((time - opened_at) // remind for time in (now, before.at))
-        return _occurrence(found, f"{opened_at.isoformat()}/{due}", now) if due > told else None
+        # told apart by the time: a clock that was put back counts the same reminders once more
+        return _occurrence(found, f"{opened_at.isoformat()}/{now.isoformat()}", now) if due != told else None
     if found.state == "ok" and opened_at is not None:
         return _occurrence(found, f"{opened_at.isoformat()}/over", now, resolves=True)
     return None

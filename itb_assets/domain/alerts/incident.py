@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from itb_assets.domain.alerts.occurrence import Level, Occurrence
 from itb_assets.domain.alerts.verdict import Verdict
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""By so much the clocks of two machines may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +77,23 @@ def after(
     A resolve that is older than the last occurrence changes nothing: it speaks of an earlier time.
     """
     if occurrence.resolves:
-        if before is None or occurrence.at < before.last_at:
+        if before is None or outdated(before, occurrence, now):
             return before
         resolved = replace(before, resolved_at=now)
         return replace(resolved, last_notified_at=now) if verdict.notify else resolved
-    counted = _opened(occurrence, now) if before is None else _counted(before, occurrence)
+    counted = _opened(occurrence, now) if before is None else _counted(before, occurrence, now)
     counted = replace(counted, flapping_at=changes.told_at, flapping_level=changes.told_level)
     return notified(counted, verdict, now) if verdict.notify else counted
+
+
+def outdated(before: Incident, occurrence: Occurrence, now: datetime) -> bool:
+    """Return whether an occurrence is older than the last one; none is while that lies in the future."""
+    return occurrence.at < before.last_at and not ahead(before.last_at, now)
+
+
+def ahead(at: datetime, now: datetime) -> bool:
+    """Return whether a time was written before the clock was put back, and not by another machine's clock."""
+    return at - now > CLOCKS_DIFFER
 
 
 def notified(incident: Incident, verdict: Verdict, now: datetime) -> Incident:
@@ -107,14 +120,14 @@ def _opened(occurrence: Occurrence, now: datetime) -> Incident:
     )
 
 
-def _counted(before: Incident, occurrence: Occurrence) -> Incident:
+def _counted(before: Incident, occurrence: Occurrence, now: datetime) -> Incident:
     counted = replace(
         before,
         level=max(before.level, occurrence.level),
         first_at=min(before.first_at, occurrence.at),
         occurrences=before.occurrences + 1,
     )
-    if occurrence.at < before.last_at:
+    if outdated(before, occurrence, now):
         return counted
     return replace(
         counted,

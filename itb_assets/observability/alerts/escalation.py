@@ -28,7 +28,8 @@ ORDER BY id
 ON CONFLICT (dedup_key) DO NOTHING
 """
 _LATE = _COPY.format(
-    which="sent_at IS NULL AND dead_at IS NULL AND level >= :critical AND created_at <= :before"
+    which="sent_at IS NULL AND dead_at IS NULL AND level >= :critical "
+    "AND (created_at <= :before OR created_at > :now + interval '1 minute')"  # a clock that was put back
 )
 _HOMELESS = (
     "SELECT id FROM alert_outbox "

@@ -27,7 +27,7 @@ from itb_assets.observability.alerts.lane_state import (
     remember_move,
     save_state,
 )
-from itb_assets.observability.alerts.outbox import OutboxRow
+from itb_assets.observability.alerts.outbox import DUE, OutboxRow
 from itb_assets.observability.alerts.sessions import Connect, hold, in_short, session
 from itb_assets.observability.alerts.spoken import Spoken
 from itb_assets.observability.logs import get_logger
@@ -38,12 +38,12 @@ Clock = Callable[[], datetime]
 _REPLAYED = timedelta(minutes=10)
 _ALONE = 3
 """After so many refusals in a row it is the channel that refuses, not a message."""
+_AWAY = 3
+"""After so many failures in a row it is the channel that was away, not a message that never arrives."""
 _CHART_TOKENS = 2
 """A chart may cost a second message: its text, where the service does not take it."""
 _CRITICAL_WAITS = sa.text(
-    "SELECT EXISTS (SELECT FROM alert_outbox WHERE channel = :channel AND level >= :critical "
-    "AND sent_at IS NULL AND dead_at IS NULL AND next_at <= :now "
-    "AND (lease_until IS NULL OR lease_until <= :now))"
+    f"SELECT EXISTS (SELECT FROM alert_outbox WHERE channel = :channel AND level >= :critical AND {DUE})"  # noqa: S608 - ours
 )
 _RELEASE = sa.text(
     "UPDATE alert_outbox SET lease_until = NULL, leased_before = TRUE "
@@ -198,6 +198,8 @@ class Lane:
         ids, word = outcome.ids, outcome.word
         if outcome.said == "sent":
             outbox.sent(connection, ids, word, now)
+            if self._known().failures >= _AWAY:  # else the critical would wait for their turn, not go first
+                outbox.hurry(connection, self.name, now)
         elif outcome.said == "refused":
             outbox.dead(connection, ids, word, now)
             if self._other is not None:

@@ -28,11 +28,20 @@ _COLUMNS = (
     "leased_before, sent_at, receipt, last_error, dead_at"
 )
 _WAITS = "sent_at IS NULL AND dead_at IS NULL"
+DUE = f"""
+{_WAITS} AND (lease_until IS NULL OR lease_until <= :now) AND (
+    next_at <= :now
+    OR (attempts = 0 AND created_at > :now)
+    OR (attempts > 0 AND next_at > :now + interval '2 minutes')
+)
+"""
+"""What may be sent now. What was made in the future, and what waits longer than ever after a failure, was
+written before the clock was put back; where a channel asked for a longer pause its lane keeps it."""
+
 _CLAIM = f"""
 WITH due AS MATERIALIZED (
     SELECT id AS due_id FROM alert_outbox
-    WHERE {_WAITS} AND next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
-        AND (CAST(:channel AS text) IS NULL OR channel = :channel)
+    WHERE {DUE} AND (CAST(:channel AS text) IS NULL OR channel = :channel)
     ORDER BY level DESC, id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
@@ -180,6 +189,15 @@ def retry(
         "next_at = :next_at, last_error = :word, leased_before = leased_before OR :maybe_sent",
         {"next_at": next_at, "word": error, "maybe_sent": maybe_sent},
     )
+
+
+def hurry(connection: sa.Connection, channel: str, now: datetime) -> int:
+    """Make what waits after a failure due at once, for its channel is back; return how much that is."""
+    statement = (
+        f"UPDATE alert_outbox SET next_at = :now WHERE channel = :channel AND {_WAITS} "  # noqa: S608 - ours
+        "AND next_at > :now AND last_error IS NOT NULL"
+    )
+    return connection.execute(sa.text(statement), {"channel": channel, "now": now}).rowcount
 
 
 def dead(connection: sa.Connection, ids: Sequence[int], error: str, now: datetime) -> int:

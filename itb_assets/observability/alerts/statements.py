@@ -62,8 +62,11 @@ WHERE CAST(:now AS timestamptz) IS NULL OR until > :now ORDER BY until, id
 
 BEAT = """
 INSERT INTO heartbeats (name, at, detail) VALUES (:name, :now, CAST(:detail AS jsonb))
-ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail WHERE heartbeats.at <= excluded.at
+ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail
+WHERE heartbeats.at <= excluded.at OR heartbeats.at > excluded.at + interval '1 minute'
 """
+"""One that comes late does not replace a newer one, unless that lies a minute ahead: the clock was put back."""
+
 MOVE_CURSOR = """
 INSERT INTO alert_cursors (name, cursor, moved_at) VALUES (:name, :cursor, :now)
 ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, moved_at = excluded.moved_at
