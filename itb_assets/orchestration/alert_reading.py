@@ -26,6 +26,7 @@ from itb_assets.orchestration.alert_records import (
     TICKS,
     DagsterRecords,
     Row,
+    dagster_errors,
     dagster_records,
     entry_of,
     runs_of,
@@ -159,7 +160,8 @@ class AlertReader:
             read = self._read(writing, records, TICKS)
             rows = records.ticks(read, BATCH)
             failed = any(row.kind == FAILED for row in rows)
-            carried = carried_runs(instance) if failed else ""
+            with dagster_errors(instance):
+                carried = carried_runs(instance) if failed else ""
             said = [each for row in rows for each in self._tick(row, found, carried)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
@@ -175,7 +177,8 @@ class AlertReader:
     def _daemons(
         self, instance: dg.DagsterInstance, records: DagsterRecords, now: datetime
     ) -> Iterator[Occurrence]:
-        beats = instance.get_daemon_heartbeats()
+        with dagster_errors(instance):
+            beats = instance.get_daemon_heartbeats()
         told: set[str] = set()
         if any(beat.errors for beat in beats.values()):  # a failed tick is an error of its daemon as well
             told = {cause_of_info(_tick_of(row).error).words for row in records.failed_ticks(WINDOW)}

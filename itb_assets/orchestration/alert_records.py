@@ -7,7 +7,7 @@ others; Dagster's own interface has neither. Written for the schema of Dagster 1
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from itb_assets.errors import DataContractError, InputError
 from itb_assets.orchestration.alert_cursor import Read
+from itb_assets.storage.database_errors import database_address, database_errors
 
 _EVENTS = """
 SELECT id, event AS body, dagster_event_type AS kind FROM event_logs
@@ -54,18 +55,21 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class DagsterRecords:
-    """Dagster's tables over one connection."""
+    """Dagster's tables over one connection; what its database raises is told as of this one."""
 
     connection: sa.Connection
+    url: sa.URL
 
     def start(self, table: str, since: datetime) -> Read:
         """Return a cursor that begins at the first row since a time."""
         naive = since.astimezone(UTC).replace(tzinfo=None)
-        return Read(self.connection.scalar(sa.text(_BEFORE[table]), {"time": naive}) or 0)
+        with database_errors(self.url):
+            return Read(self.connection.scalar(sa.text(_BEFORE[table]), {"time": naive}) or 0)
 
     def fits(self, table: str, read: Read) -> bool:
         """Return whether a cursor is of these records, not of others that had come further."""
-        highest = self.connection.scalar(sa.text(_HIGHEST[table]))
+        with database_errors(self.url):
+            highest = self.connection.scalar(sa.text(_HIGHEST[table]))
         return highest is None or max({read.after, *read.seen}) <= highest
 
     def events(self, read: Read, kinds: Sequence[dg.DagsterEventType], limit: int) -> list[Row]:
@@ -78,27 +82,44 @@ class DagsterRecords:
 
     def failed_ticks(self, newest: int) -> list[Row]:
         """Return those of the newest ticks that failed."""
-        found = self.connection.execute(sa.text(_FAILED_TICKS), {"newest": newest})
-        return [Row(row.id, row.body, row.kind) for row in found]
+        return self._asked(_FAILED_TICKS, newest=newest)
 
     def _rows(self, statement: str, read: Read, limit: int, **values: Any) -> list[Row]:  # noqa: ANN401 - parameters
-        values |= {"after": read.after, "seen": sorted(read.seen), "limit": limit}
-        return [
-            Row(row.id, row.body, row.kind) for row in self.connection.execute(sa.text(statement), values)
-        ]
+        return self._asked(statement, after=read.after, seen=sorted(read.seen), limit=limit, **values)
+
+    def _asked(self, statement: str, **values: Any) -> list[Row]:  # noqa: ANN401 - parameters
+        with database_errors(self.url):
+            found = self.connection.execute(sa.text(statement), values)
+            return [Row(row.id, row.body, row.kind) for row in found]
 
 
 @contextmanager
 def dagster_records(instance: dg.DagsterInstance) -> Iterator[DagsterRecords]:
     """Open the tables of an instance; raise InputError for one that is not on PostgreSQL."""
+    url = _url_of(instance)
+    with ExitStack() as opened:
+        with database_errors(url):
+            storage: Any = instance.event_log_storage
+            connection = opened.enter_context(storage.index_connection())
+        yield DagsterRecords(connection, url)
+
+
+@contextmanager
+def dagster_errors(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Turn what the database of an instance raises into errors of ours that name this one."""
+    with database_errors(_url_of(instance)):
+        yield
+
+
+def _url_of(instance: dg.DagsterInstance) -> sa.URL:
     storage = instance.event_log_storage
-    if getattr(storage, "postgres_url", None) is None:
+    url: str | None = getattr(storage, "postgres_url", None)
+    if url is None:
         raise InputError(
             f"Dagster keeps its records in {type(storage).__name__}: expected PostgreSQL, as the "
             "dagster.yaml of this project has it; alerts cannot be read from anything else"
         )
-    with storage.index_connection() as connection:  # type: ignore[attr-defined] # every SQL storage has it
-        yield DagsterRecords(connection)
+    return database_address(url)
 
 
 def entry_of(row: Row) -> dg.EventLogEntry:
@@ -117,4 +138,5 @@ def runs_of(instance: dg.DagsterInstance, run_ids: Collection[str]) -> dict[str,
     if not run_ids:
         return {}
     filters = dg.RunsFilter(run_ids=sorted(run_ids))
-    return {run.run_id: run for run in instance.get_runs(filters=filters)}
+    with dagster_errors(instance):
+        return {run.run_id: run for run in instance.get_runs(filters=filters)}

@@ -24,25 +24,27 @@ from itb_assets.orchestration.alert_writer import AlertWriter
 STEP_FAILURE = "SELECT id, run_id, event FROM event_logs WHERE dagster_event_type = 'STEP_FAILURE'"
 
 
-def copies(room: Room, count: int, *, markets: int = 1) -> None:
+def copies(room: Room, count: int, *, markets: int = 1, name: str = "copy") -> None:
     """Have the one failed step look as if it had failed in as many runs more."""
-    [failed] = room.records(STEP_FAILURE)
+    failed = room.records(f"{STEP_FAILURE} ORDER BY id")[0]
     room.records(
         "INSERT INTO runs (run_id, pipeline_name, status, run_body, create_timestamp, update_timestamp) "
-        "SELECT 'copy-' || n, pipeline_name, status, replace(replace(run_body, :old, 'copy-' || n), "
+        "SELECT :name || n, pipeline_name, status, replace(replace(run_body, :old, :name || n), "
         "'DEMOWOLFUSDT', 'M' || n % :markets || 'USDT'), now(), now() "
         "FROM runs, generate_series(1, :count) n WHERE run_id = :old",
         old=failed.run_id,
         count=count,
+        name=f"{name}-",
         markets=markets,
     )
     room.records(
         "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key) "
-        "SELECT 'copy-' || n, replace(event, :old, 'copy-' || n), dagster_event_type, timestamp, step_key "
+        "SELECT :name || n, replace(event, :old, :name || n), dagster_event_type, timestamp, step_key "
         "FROM event_logs, generate_series(1, :count) n WHERE id = :id",
         old=failed.run_id,
         id=failed.id,
         count=count,
+        name=f"{name}-",
     )
 
 
