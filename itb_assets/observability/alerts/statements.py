@@ -65,7 +65,7 @@ INSERT INTO heartbeats (name, at, detail) VALUES (:name, :now, CAST(:detail AS j
 ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail
 WHERE heartbeats.at <= excluded.at OR heartbeats.at > excluded.at + interval '1 minute'
 """
-"""One that comes late does not replace a newer one, unless that lies a minute ahead: the clock was put back."""
+"""One that comes late replaces no newer one, unless that lies a minute ahead: then the clock was put back."""
 
 MOVE_CURSOR = """
 INSERT INTO alert_cursors (name, cursor, moved_at) VALUES (:name, :cursor, :now)
