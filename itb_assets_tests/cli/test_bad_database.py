@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import small_disks
 from conftest import MARKET, Itb
 from login_server import LoginServer, login_server
 from refusals import BAD, DEAD, LATER, RUN, SECRET, contents, refused
@@ -249,16 +250,8 @@ def test_two_processes_that_migrate_at_once(emptied):
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """Return a folder on a disk of its own on which little more than a new database has room."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=120m", "none", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        reason = "mounting a small tmpfs needs root"
-        if os.environ.get("CI", "").lower() in {"true", "1"}:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disks.small_disk(tmp_path, "120m", required_on_ci=True) as folder:
+        yield folder
 
 
 def test_a_database_whose_disk_is_full(copied, small_disk):

@@ -16,6 +16,7 @@ import pytest
 from conftest import Said
 from dagster_postgres.utils import DagsterPostgresException, wait_for_connection
 from refusals import BAD, DEAD, LATER, RUN, SECRET, WRONG, contents, refused
+from small_disks import small_disk
 
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.orchestration.failures import cause_of
@@ -100,13 +101,8 @@ def test_nothing_to_run(itb):
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
     """Return a folder on a disk of its own, on which klines find room and features do not."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=900k", "none", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path, "900k") as folder:
+        yield folder
 
 
 def test_a_disk_that_is_full(itb, disk):

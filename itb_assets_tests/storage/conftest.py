@@ -1,4 +1,4 @@
-"""What several files of these tests ask for: a database with the schema, a folder in memory, a backup.
+"""What several files of these tests ask for: a database with the schema, a backup, an archived frame.
 
 Servers and empty databases come from `databases`.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import archive_writers
 import pytest
 import sqlalchemy as sa
 from backup_making import NOW, ODD, ROWS, run
 from dying import in_memory
 
+from itb_assets.storage.archive import Archived, archive_frame
 from itb_assets.storage.backup import back_up
 from itb_assets.storage.database import SqlStore
+from itb_assets.storage.layout import Layout
 from itb_assets.storage.migrations import migrate
 from itb_assets.storage.timescale import Policies
 
@@ -58,3 +61,16 @@ def saved(filled, tmp_path) -> Path:
     file = tmp_path / "backups" / "itb.dump"
     back_up(filled, file, kind="itb", now=NOW)
     return file
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    """Return the layout of an empty data root."""
+    return Layout(tmp_path / "root")
+
+
+@pytest.fixture
+def copy(layout) -> Archived:
+    """Return an archived frame."""
+    archive_writers.write(layout.data(archive_writers.MARKET))
+    return archive_frame(layout, layout.data(archive_writers.MARKET), now=NOW)

@@ -25,19 +25,6 @@ from itb_assets.storage.archive import (
 from itb_assets.storage.layout import Layout
 
 
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    """Return the layout of an empty data root."""
-    return Layout(tmp_path / "root")
-
-
-@pytest.fixture
-def copy(layout) -> Archived:
-    """Return an archived frame."""
-    write(layout.data(MARKET))
-    return archive_frame(layout, layout.data(MARKET), now=NOW)
-
-
 def packed(content: bytes) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:

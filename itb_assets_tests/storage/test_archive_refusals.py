@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,31 +11,17 @@ import pytest
 from archive_writers import DAY, FRAMES, MARKET, below, flipped, write
 from frames_of import NOW, frame_of
 from pandas.testing import assert_frame_equal
-from test_disk_full import largest_file
+from small_disks import largest_file, small_disk
 
 from itb_assets.errors import InputError, StorageError, StorageFull
 from itb_assets.storage import archive, compressed
 from itb_assets.storage.archive import (
-    Archived,
     archive_frame,
     archived,
     prune_archives,
     restore_frame,
 )
 from itb_assets.storage.layout import Layout
-
-
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    """Return the layout of an empty data root."""
-    return Layout(tmp_path / "root")
-
-
-@pytest.fixture
-def copy(layout) -> Archived:
-    """Return an archived frame."""
-    write(layout.data(MARKET))
-    return archive_frame(layout, layout.data(MARKET), now=NOW)
 
 
 def test_links_out_of_the_root_are_not_followed(layout, copy, tmp_path):
@@ -202,13 +187,8 @@ def test_a_full_disk_leaves_the_frame(layout):
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
     """Return a folder on a disk of its own, far too small for a second frame."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1800k", "none", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root; the limit on file sizes covers an ordinary user")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path, "1800k") as folder:
+        yield folder
 
 
 def test_a_small_disk_leaves_the_frame(disk):

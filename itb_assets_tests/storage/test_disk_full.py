@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from frames_of import frame_of, record
 from pandas.testing import assert_frame_equal
+from small_disks import largest_file, small_disk
 
 from itb_assets.errors import StorageError, StorageFull
 from itb_assets.storage.frames import FrameStore
@@ -24,27 +21,12 @@ FREE = 600_000
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
     """Return a folder on a disk of its own, far too small."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={FREE}", "none", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root; the size limit below covers an ordinary user")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path, str(FREE)) as folder:
+        yield folder
 
 
 def names_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", ["data.csv", "klines.parquet"])

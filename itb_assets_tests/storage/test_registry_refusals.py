@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from frames_of import NOW
 from registry_writers import MODEL, content, in_use, mark_of, promote, registry_of, rollback, save
+from small_disks import largest_file
 
 from itb_assets.errors import ModelRejected, StorageError, StorageFull
 from itb_assets.storage.registry import ModelRegistry
@@ -231,23 +231,14 @@ def test_a_model_folder_that_is_a_link_is_replaced_not_followed(registry):
     assert all(file.stat().st_nlink <= 2 for file in other.iterdir())
 
 
-def largest_file(size: int) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-
-
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("action", ["save", "promote"])
 def test_a_full_disk_leaves_all_as_it_was(registry, tmp_path, monkeypatch, links, action):
     if not links:
         monkeypatch.setattr(os, "link", lambda *_, **__: (_ for _ in ()).throw(PermissionError(1, "no")))
     before = contents(tmp_path)
-    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    largest_file(100)
-    try:
-        with pytest.raises(StorageFull, match="unchanged"):
-            save(registry, 4) if action == "save" else promote(registry, 3)
-    finally:
-        largest_file(soft)
+    with largest_file(100), pytest.raises(StorageFull, match="unchanged"):
+        save(registry, 4) if action == "save" else promote(registry, 3)
     assert contents(tmp_path) == before
     assert mark_of(in_use(registry)) == 2
     promote(registry, 3)
@@ -258,13 +249,10 @@ def test_a_full_disk_leaves_all_as_it_was(registry, tmp_path, monkeypatch, links
 def test_a_log_that_cannot_grow_loses_no_event(registry):
     """The promotion took place; the event waits beside the log, is read with it, and comes into it later."""
     log = registry.layout.versions_dir(MODEL) / "events.jsonl"
-    before, (soft, _) = log.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    largest_file(len(before) + 50)
-    try:
+    before = log.read_bytes()
+    with largest_file(len(before) + 50):
         assert promote(registry, 3, "the disk is full").state == "promoted"
         assert rollback_fails(registry)
-    finally:
-        largest_file(soft)
     assert log.read_bytes() == before
     assert mark_of(in_use(registry)) == 3
     assert registry.events(MODEL)[-1].reason == "the disk is full"
