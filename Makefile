@@ -23,7 +23,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .PHONY: help install reinstall demo ui run test format format-check lint types imports pytest bench \
-	bench-models bench-database docs screenshots lock clean
+	bench-models bench-database bench-alerts docs screenshots lock clean
 
 help: ## show this list
 	@echo "Klines to signals as Dagster assets. Start with: make demo"
@@ -106,6 +106,11 @@ bench-models: install ## judge models, paper trading and drift alarms by numbers
 
 bench-database: install ## measure the database: writing, reading, questions, compression; half an hour
 	@failed=0; for script in database queries compression; do \
+		printf '\n== %s\n\n' $$script; "$(VENV_PYTHON)" "benchmarks/$$script.py" || failed=1; \
+	done; exit $$failed
+
+bench-alerts: install ## measure the alerts: a storm, then how soon each trouble is told; half an hour
+	@failed=0; for script in alert_storm alert_latency; do \
 		printf '\n== %s\n\n' $$script; "$(VENV_PYTHON)" "benchmarks/$$script.py" || failed=1; \
 	done; exit $$failed
 
