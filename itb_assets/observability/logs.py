@@ -5,11 +5,13 @@ What is worth a line belongs to whoever does the work; shipping lines elsewhere 
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
 HIDDEN = "***"
 MIN_SECRET_LENGTH = 4
+MIN_ENCODED_LENGTH = 8
 
 Sink = TextIO | Callable[[str], object]
 
@@ -32,6 +35,7 @@ _TELLING_NAMES = r"(?:password|passwd|pwd|secret|token|api_?key|signature)"
 _SECRET_KEY = re.compile(rf"(?i)(?:^|_){_TELLING_NAMES}$")
 _NAMED_SECRET = re.compile(rf"(?i)({_TELLING_NAMES}(?:=|['\"]:\s*['\"]))[^\s&,;'\"]+")
 _COLOUR_TAG = re.compile(r"</?(?:[fb]g\s)?[^<>\s]*>")
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
 _secrets: list[str] = []
 _handlers: list[int] = []
 
@@ -71,13 +75,29 @@ def get_logger(**context: object) -> Logger:
 
 
 def register_secret(value: str) -> None:
-    """Replace this text by `***` wherever it would be logged from now on, in its URL-quoted forms too.
+    """Replace this text by `***` wherever it would be logged from now on, quoted or in base64 too.
 
     Texts under 4 characters are not registered: replacing them would destroy lines without hiding anything.
     """
     if len(value) >= MIN_SECRET_LENGTH:
-        quoted = {quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
-        _secrets[:] = sorted({*_secrets, value, *quoted}, key=len, reverse=True)
+        _secrets[:] = sorted({*_secrets, *_forms(value)}, key=len, reverse=True)
+
+
+def _forms(value: str) -> set[str]:
+    """Return the ways in which a text is written by those who quote it."""
+    quoted = {quote(value, safe=""), quote(value), quote_plus(value)}
+    lower = {_PERCENT.sub(lambda found: found[0].lower(), text) for text in quoted}
+    other = {json.dumps(value)[1:-1], repr(value)[1:-1], html.escape(value), html.escape(value, quote=False)}
+    return {value, *quoted, *lower, *other, *(_encoded(value) if len(value) >= MIN_ENCODED_LENGTH else ())}
+
+
+def _encoded(value: str) -> Iterator[str]:
+    """Yield what is in base64 of every text that a value is part of, wherever in it that begins."""
+    for before in range(3):
+        data = b"\0" * before + value.encode("utf-8", "surrogatepass")
+        first, last = (before * 8 + 5) // 6, len(data) * 8 // 6
+        for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
+            yield encode(data).decode("ascii")[first:last]
 
 
 def redact(text: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.observability.alerts.apprise_channel import hide_addresses
+from itb_assets.observability.alerts.slack import hide_webhook
 from itb_assets.observability.logs import get_logger, register_secret
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.kept_connections import kept_connections
@@ -121,8 +122,7 @@ def register_secrets(settings: Settings) -> None:
     if settings.telegram_token is not None:
         register_secret(settings.telegram_token.get_secret_value().partition(":")[2])
     if settings.slack_url is not None:
-        register_secret(settings.slack_url.get_secret_value())
-        register_secret(urlsplit(settings.slack_url.get_secret_value()).path.strip("/"))
+        hide_webhook(settings.slack_url)
     if settings.apprise_urls is not None:
         hide_addresses(settings.apprise_urls)
 

@@ -52,12 +52,14 @@ class Moved(NotSent):
 class Receipt:
     """What a service acknowledged: its number of the message, and how many posts that took.
 
-    `note` says what had to be left out, such as a chart the service did not take.
+    `note` says what had to be left out, such as a chart the service did not take; `pause_s` for how long it
+    wants to be left alone all the same, 0 where it does not say.
     """
 
     reference: str = ""
     posts: int = 1
     note: str = ""
+    pause_s: float = 0.0
 
     def __str__(self) -> str:
         """Return one line for the records."""

@@ -31,8 +31,9 @@ class Movable(Protocol):
 class Outcome:
     """What became of one attempt.
 
-    `sent`; `later`, after `after_s` seconds where the channel named them; `refused` for good; `split`: a
-    digest was refused, perhaps for one of its lines; `moved`, to `chat`. `word` is the receipt or the reason.
+    `sent`; `later`; both with `after_s` where the channel asked for a pause of so many seconds; `refused` for
+    good; `split`: a digest was refused, perhaps for one of its lines; `moved`, to `chat`. `word` is the
+    receipt or the reason.
     """
 
     rows: tuple[OutboxRow, ...]
@@ -74,4 +75,4 @@ def attempt(
     except Exception as error:  # noqa: BLE001 - whatever it is, the message is not lost
         word = f"{channel.name} failed with {type(error).__name__}"
         return Outcome(rows=of, said="later", word=word, maybe_sent=True)
-    return Outcome(rows=of, said="sent", word=str(receipt), posts=receipt.posts)
+    return Outcome(rows=of, said="sent", word=str(receipt), posts=receipt.posts, after_s=receipt.pause_s)

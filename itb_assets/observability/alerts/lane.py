@@ -189,9 +189,11 @@ class Lane:
         if outcome.said != "later":
             for _ in range(outcome.posts - 1):
                 state = state.taken(now)
-            return state.reached(now)
+            state = state.reached(now)
         if outcome.after_s:
             return state.paused(outcome.after_s, now)
+        if outcome.said != "later":
+            return state
         return state.failed(now, reached=outcome.maybe_sent)
 
     def _write(self, connection: sa.Connection, outcome: Outcome, now: datetime) -> None:

@@ -6,28 +6,35 @@ answer means belongs to each channel.
 
 from __future__ import annotations
 
+import html
+import io
 import logging
 import math
+import queue
 import re
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from pydantic import SecretStr
-from urllib3.exceptions import NewConnectionError
 
 from itb_assets.errors import ConfigError
 from itb_assets.observability.alerts.channels import TryLater
+from itb_assets.observability.alerts.markup import clean
 from itb_assets.observability.logs import redact, register_secret
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.0, 8.0
 MAX_ANSWER_BYTES = 64 * 1024
 LONGEST_PAUSE_S = 86_400.0
 """An answer that names a longer pause does not silence a channel for ever."""
+
+_LAYERS = 3
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 Files = Mapping[str, tuple[str, bytes, str]]
 
@@ -70,35 +77,64 @@ class Poster:
         form: Mapping[str, str] | None = None,
         files: Files | None = None,
     ) -> Answer:
-        """Return whatever answer comes; raise TryLater when none does.
+        """Return whatever answer comes; raise TryLater when none does in time.
 
-        What failed below is neither raised nor chained: its text and its frames hold the address.
+        What failed below is neither raised nor chained: its text and its frames hold the address. The time is
+        kept from outside, because a name that is looked up and a head that drips know no timeout.
         """
-        failure: TryLater
+        request = requests.Request("POST", "http://host", json=json, data=form, files=files).prepare()
+        made = request.body or b""
+        body = _Body(made.encode() if isinstance(made, str) else made)
+        came: queue.SimpleQueue[Answer | TryLater] = queue.SimpleQueue()
+        kind = request.headers.get("Content-Type", "")
+        threading.Thread(target=self._try, args=(path, body, kind, came), name="post", daemon=True).start()
         try:
-            return self._post(path, json, form, files)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its words may hold the address
-            failure = _failure(error, self.host)
-        raise failure
+            answer = came.get(timeout=sum(self._timeouts_s))
+        except queue.Empty:
+            answer = TryLater(0.0, f"{self.host} did not answer in time", maybe_sent=body.given_up())
+        if isinstance(answer, TryLater):
+            raise answer
+        return answer
 
-    def _post(
-        self, path: str, json: Mapping[str, Any] | None, form: Mapping[str, str] | None, files: Files | None
-    ) -> Answer:
+    def _try(self, path: str, body: _Body, kind: str, came: queue.SimpleQueue[Answer | TryLater]) -> None:
+        try:
+            came.put(self._post(path, body, kind))
+        except Exception as error:  # noqa: BLE001 - whatever it is, its words may hold the address
+            came.put(_failure(error, self.host, maybe_sent=body.begun))
+
+    def _post(self, path: str, body: _Body, kind: str) -> Answer:
         until = time.monotonic() + self._timeouts_s[1]
         with requests.Session() as session:
             session.headers["User-Agent"] = "itb-assets"
             session.trust_env = not self._direct  # a proxy of the environment cannot reach this machine
             with session.post(
                 f"{self._url.get_secret_value()}{path}",
-                json=json,
-                data=form,
-                files=files,
+                data=body if body.getbuffer().nbytes else None,
+                headers={"Content-Type": kind} if kind else None,
                 timeout=self._timeouts_s,
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                body = _without(_bounded(response, until), self._key)
-                return Answer(response.status_code, body, pause_s(response.headers.get("Retry-After")))
+                said = _without(_bounded(response, until), self._key)
+                return Answer(response.status_code, said, pause_s(response.headers.get("Retry-After")))
+
+
+class _Body(io.BytesIO):
+    """What is posted; knows whether any of it was, which is after the connection was made."""
+
+    begun = given = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Hand out what goes over the wire next; raise TimeoutError where nobody waits for it any more."""
+        self.begun = True  # before looking, as `given_up` does the opposite: one of the two sees the other
+        if self.given:
+            raise TimeoutError
+        return super().read(size)
+
+    def given_up(self) -> bool:
+        """Keep what was not sent from being sent later; return whether any of it was."""
+        self.given = True
+        return self.begun
 
 
 def pause_s(value: object) -> float:
@@ -115,8 +151,17 @@ def pause_s(value: object) -> float:
 
 
 def safe_words(words: object) -> str:
-    """Return what a service says as one short line without any registered secret."""
-    return redact(" ".join(str(words).split()))[:200]
+    """Return what a service says as one short line that any table takes, without any registered secret.
+
+    Words that hold one in another form, such as the address quoted twice, are left out as a whole.
+    """
+    line = redact(clean(" ".join(str(words).split())))
+    read = line
+    for _ in range(_LAYERS):
+        read = html.unescape(unquote(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), read)))
+        if redact(read) != read:
+            return "its words hold a secret"
+    return line[:200]
 
 
 def _without(body: bytes, key: SecretStr) -> bytes:
@@ -135,21 +180,12 @@ def _bounded(response: requests.Response, until: float) -> bytes:
     return bytes(body)
 
 
-def _failure(error: Exception, host: str) -> TryLater:
+def _failure(error: Exception, host: str, *, maybe_sent: bool) -> TryLater:
     kind = type(error).__name__
-    if isinstance(error, requests.Timeout):
-        maybe = not isinstance(error, requests.ConnectTimeout)
-        return TryLater(0.0, f"{host} did not answer in time ({kind})", maybe_sent=maybe)
-    return TryLater(
-        0.0, f"{host} cannot be reached or broke off ({kind})", maybe_sent=not _never_connected(error)
+    how = (
+        "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached or broke off"
     )
-
-
-def _never_connected(error: Exception) -> bool:
-    if isinstance(error, (requests.exceptions.SSLError, requests.exceptions.ProxyError)):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError)
+    return TryLater(0.0, f"{host} {how} ({kind})", maybe_sent=maybe_sent)
 
 
 def _host(url: SecretStr) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from itb_assets.errors import ConfigError
-from itb_assets.observability.alerts.channels import Moved, Receipt, Refused, TryLater
+from itb_assets.observability.alerts.channels import Moved, NotSent, Receipt, Refused, TryLater
 from itb_assets.observability.alerts.markup import clean, cut, plain, utf16_length
 from itb_assets.observability.alerts.post import (
     CONNECT_TIMEOUT_S,
@@ -33,6 +33,9 @@ _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,200}")
 _CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{4,64}")
 _OK, _BAD_REQUEST, _TOO_LARGE, _SERVER = 200, 400, 413, 500
 _WAIT = {408, 420, 429}
+_BEYOND_CHATS = 1 << 53
+"""Numbers of chats have at most 52 bits, says the Bot API."""
+
 _BAD_TEXT = ("can't parse entities", "is too long")
 
 
@@ -108,13 +111,15 @@ class Telegram:
 
     def _chart_after(self, sent: Receipt, chart: bytes) -> Receipt:
         """Send the chart of a text that has arrived; its own fate changes nothing about that."""
+        pause_s = 0.0
         try:
             self._photo("", chart)
         except (TryLater, Refused, Moved) as failure:
-            return Receipt(
-                sent.reference, posts=sent.posts + 1, note=_join(sent.note, f"without its chart: {failure}")
-            )
-        return Receipt(sent.reference, posts=sent.posts + 1, note=sent.note)
+            note = _join(sent.note, f"without its chart: {failure}")
+            pause_s = failure.after_s if isinstance(failure, TryLater) else 0.0
+        else:
+            note = sent.note
+        return Receipt(sent.reference, posts=sent.posts + 1, note=note, pause_s=pause_s)
 
     def _photo(self, caption: str, chart: bytes) -> Receipt:
         form = {name: str(value) for name, value in self._address().items()}
@@ -134,22 +139,28 @@ class Telegram:
 
     def _result(self, answer: Answer) -> dict[str, Any]:
         """Return the result of an answer, or raise what it means."""
-        said = _json(answer.body)
+        found = self._meaning(answer, _json(answer.body))
+        if isinstance(found, NotSent):
+            raise found  # from here, where no name stands for what was answered
+        return found
+
+    def _meaning(self, answer: Answer, said: dict[str, Any]) -> dict[str, Any] | NotSent:
         if answer.status == _OK and said.get("ok") is True and isinstance(said.get("result"), dict):
             result: dict[str, Any] = said["result"]
             return result
         parameters = said.get("parameters")
         parameters = parameters if isinstance(parameters, dict) else {}
         new_chat = parameters.get("migrate_to_chat_id")
-        if isinstance(new_chat, int) and new_chat:
-            raise Moved(new_chat)
+        if type(new_chat) is int and 0 < abs(new_chat) < _BEYOND_CHATS and str(new_chat) != self.chat:
+            return Moved(new_chat)
         words = safe_words(said.get("description", "no answer of the Bot API"))
         why = f"Telegram answered {answer.status}: {words}"
         if answer.status in _WAIT:
-            raise TryLater(pause_s(parameters.get("retry_after")) or answer.retry_after_s, why)
+            return TryLater(pause_s(parameters.get("retry_after")) or answer.retry_after_s, why)
         if _BAD_REQUEST <= answer.status < _SERVER and said.get("ok") is False:
-            raise Refused(why, status=answer.status)
-        raise TryLater(answer.retry_after_s, why, maybe_sent=answer.status == _OK or answer.status >= _SERVER)
+            return Refused(why, status=answer.status)
+        maybe = answer.status == _OK or answer.status >= _SERVER
+        return TryLater(answer.retry_after_s, why, maybe_sent=maybe)
 
     def _check(self) -> None:
         problems = []
@@ -167,7 +178,7 @@ class Telegram:
 def _json(body: bytes) -> dict[str, Any]:
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
