@@ -20,13 +20,14 @@ from itb_assets.demo.session import demo_settings, is_demo
 from itb_assets.domain.markets import Market, parse_freq, parse_symbol
 from itb_assets.errors import ConfigError
 from itb_assets.observability.logs import configure_logging
+from itb_assets.orchestration.alert_channels import NONE_SET_UP
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.executed import catch_up
 from itb_assets.orchestration.instance import opened_platform, running_instance
 from itb_assets.orchestration.results import result_rows
 from itb_assets.orchestration.runner import MarketRun, RunPlan, planned_rows, run_markets
 from itb_assets.orchestration.status import market_rows
-from itb_assets.orchestration.web import serve_ui
+from itb_assets.orchestration.web import Served, serve_ui
 from itb_assets.settings import Settings, load_settings
 
 PAPER = "Paper trades after fees: positions that the signals would have opened, no order sent anywhere"
@@ -111,7 +112,7 @@ def ui(
     Example: `itb ui --port 3001`
 
     Stop with Ctrl-C; what it started (web server, daemon, embedded database, demo exchange) stops with it.
-    The servers log to `{data_root}/logs`.
+    The servers log to `{data_root}/logs`. Where alerts have a channel they are delivered: see `itb alerter`.
     """
     settings = load_settings()
     configure_logging(settings.log_level)
@@ -123,10 +124,16 @@ def ui(
     with _exchange_of(chosen) as reachable:
         serve_ui(
             reachable,
-            announce=lambda url: console.print(f"Dagster UI: [bold]{url}[/]   (Ctrl-C stops it)"),
+            announce=_announce,
             verbose=verbose,
         )
     console.print("Stopped.")
+
+
+def _announce(served: Served) -> None:
+    console.print(f"Dagster UI: [bold]{served.url}[/]   (Ctrl-C stops it)")
+    names = ", ".join(served.alerts.names)
+    console.print(f"Alerts go to {names}." if names else f"Alerts: {NONE_SET_UP}.")
 
 
 @contextmanager

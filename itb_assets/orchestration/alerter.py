@@ -30,6 +30,9 @@ from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings
 
 RULES_EVERY_S = 2.0
+RULES_LOCK = "itb alert rules"
+"""Whoever holds it computes rules, or keeps others from it."""
+
 KEPT = timedelta(days=180)
 """How long what is over is remembered: much longer than any reader of events looks back."""
 
@@ -40,7 +43,7 @@ FOLLOWED_WITHIN_S = 10.0
 _TIDIED_EVERY = timedelta(days=1)
 _LEAVE_WITHIN_S = 5.0
 _LOOK_S = 0.1
-_ALONE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('itb alert rules', 0))")
+_ALONE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Alerter:
         """
         followed = None if self.watch is None else self.watch.followed
         with self.engine.begin() as connection:
-            if not connection.scalar(_ALONE):
+            if not connection.scalar(_ALONE, {"name": RULES_LOCK}):
                 return RoundDone()
             found = evaluate_all(connection, self.config, now, followed=followed)
             tell(connection, found, self.config, now)
@@ -84,12 +87,8 @@ class Alerter:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a database that is away is waited for."""
-        worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
-        worker.start()
-        watching, trouble = self._watch_events(stop), ""
-        try:
-            if self.watch is not None:
-                self.watch.asked.wait(FOLLOWED_WITHIN_S)
+        trouble = ""
+        with self._others_at_work(stop):
             while not stop.is_set():
                 try:
                     self.round(datetime.now(UTC))
@@ -99,29 +98,16 @@ class Alerter:
                         trouble = words
                         get_logger().warning("rules of alerts are computed later: {}", words)
                 stop.wait(RULES_EVERY_S)
-        finally:
-            stop.set()
-            worker.join()
-            if watching is not None:
-                watching.join(_LEAVE_WITHIN_S)
 
     def once(self, *, within_s: float = ONCE_S) -> RoundDone:
         """Do one round and deliver until nothing is due; `waiting` is what did not go out within the time."""
         began, stop = datetime.now(UTC), threading.Event()
-        if self.watch is not None:
-            self.watch.try_to_look()
-            self.watch.close()
-        done = self.round(began)
-        worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
-        worker.start()
-        try:
+        with self._others_at_work(stop):
+            done = self.round(began)
             waiting = self._waiting(began)
             while waiting and datetime.now(UTC) - began < timedelta(seconds=within_s):
                 stop.wait(_LOOK_S)
                 waiting = self._waiting(began)
-        finally:
-            stop.set()
-            worker.join()
         with self.engine.begin() as connection:
             left = sum(each.rows for each in outbox.backlog(connection))
         return RoundDone(done.evaluations, done.firing, done.news, left)
@@ -147,13 +133,26 @@ class Alerter:
             ),
         )
 
-    def _watch_events(self, stop: threading.Event) -> threading.Thread | None:
-        """Have Dagster looked at from a thread, which may hang in its database and is not waited for."""
-        if self.watch is None:
-            return None
-        watching = threading.Thread(target=self.watch.run, args=(stop,), name="alert events", daemon=True)
-        watching.start()
-        return watching
+    @contextmanager
+    def _others_at_work(self, stop: threading.Event) -> Iterator[None]:
+        """Deliver and look at Dagster in other threads for the length of a block.
+
+        The first look is waited for, and the last one, but not for long: it may hang in Dagster's database.
+        """
+        worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
+        worker.start()
+        watching = None
+        try:
+            if self.watch is not None:
+                watching = threading.Thread(target=self.watch.run, args=(stop,), name="events", daemon=True)
+                watching.start()
+                self.watch.asked.wait(FOLLOWED_WITHIN_S)
+            yield
+        finally:
+            stop.set()
+            worker.join()
+            if watching is not None:
+                watching.join(_LEAVE_WITHIN_S)
 
     def _said(self, evaluations: int) -> dict[str, object]:
         """Return what the heartbeat of the rules says."""

@@ -1,4 +1,4 @@
-"""Code server, daemon and web server of Dagster as child processes of one command, stopped together.
+"""Code server, daemon and web server of Dagster, and an alerter: children of one command, stopped together.
 
 What they serve is `itb_assets.definitions`; production runs them as services of their own.
 """
@@ -21,9 +21,11 @@ import dagster as dg
 import requests
 
 from itb_assets.errors import DatabaseUnavailable, PortInUse, StorageError
+from itb_assets.orchestration.alert_channels import config_of
 from itb_assets.orchestration.children import Child, start_child, stop_children, stop_requests
 from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
 from itb_assets.orchestration.orphans import cancel_runs, fail_orphans, socket_answers
+from itb_assets.orchestration.ui_alerts import UiAlerts, ui_alerts
 from itb_assets.settings import Settings
 from itb_assets.storage.atomic import write_whole
 from itb_assets.storage.embedded import MAX_SOCKET_BYTES
@@ -45,26 +47,29 @@ class Served:
     url: str
     children: tuple[Child, ...]
     settings: Settings
+    alerts: UiAlerts
 
     def check(self) -> None:
         """Raise ProcessEnded or DatabaseUnavailable when a part of the whole is gone."""
         for child in self.children:
             child.check()
+        self.alerts.look()
         root = self.settings.data_root
         server = embedded_server(self.settings)
         if self.settings.database_url is None and not server.status().running:
             raise DatabaseUnavailable(f"the embedded database of {root} was stopped: start `itb ui` again")
 
 
-def serve_ui(settings: Settings, *, announce: Callable[[str], None], verbose: bool = False) -> None:
+def serve_ui(settings: Settings, *, announce: Callable[[Served], None], verbose: bool = False) -> None:
     """Serve the UI until SIGINT, SIGTERM or SIGHUP; everything it started has ended when it returns.
 
-    Raises PortInUse before anything is started, ProcessEnded when one of the servers ends by itself.
+    Raises PortInUse, and ConfigError for alerts that are set up wrongly, before anything is started;
+    ProcessEnded when one of the servers ends by itself, after that was told.
     """
     with stop_requests() as stop, running_ui(settings, stop=stop, verbose=verbose) as served:
         if served is None:
             return
-        announce(served.url)
+        announce(served)
         while not stop.wait(POLL_S):
             served.check()
 
@@ -73,20 +78,28 @@ def serve_ui(settings: Settings, *, announce: Callable[[str], None], verbose: bo
 def running_ui(settings: Settings, *, stop: Event, verbose: bool = False) -> Iterator[Served | None]:
     """Start database, code server, daemon and web server; yield once the address answers.
 
-    Yields None when `stop` was set before that. With `verbose` the servers write to this terminal instead
-    of `{data_root}/logs`.
+    An alerter joins them where alerts have a channel, its rules silent until Dagster's events are read.
+    Yields None when `stop` was set before that. With `verbose` the servers write to this terminal instead of
+    `{data_root}/logs`.
     """
     _refuse_taken(settings.host, settings.port)
+    config_of(settings)
     url, layout = f"http://{settings.host}:{settings.port}", Layout(settings.data_root)
     address = _code_socket(layout)
     with ExitStack() as stack:
         ready, instance = stack.enter_context(running_instance(settings))
+        alerts = stack.enter_context(ui_alerts(ready))
         fail_orphans(instance)
-        environment = os.environ | dagster_environment(ready)
+        place = {"ITB_HOST": settings.host, "ITB_PORT": str(settings.port)}
+        environment = os.environ | dagster_environment(ready) | place
         start = _Start(stop, environment, None if verbose else layout.logs_dir)
-        stack.callback(_stop, instance, address, start.children)
+        stack.callback(_stop, instance, address, start.children, alerts)
+        stack.enter_context(alerts.telling_ends(start.children, start.last_alerter))
         up = start.code_server(address) and start.web(settings, _workspace(layout, address), url)
-        yield Served(url, tuple(start.children), settings) if up else None
+        if up:
+            start.alerter(alerts)
+            alerts.over(child.name for child in start.children)
+        yield Served(url, tuple(start.children), settings, alerts) if up else None
 
 
 def _code_socket(layout: Layout) -> Path:
@@ -133,6 +146,18 @@ class _Start:
         self._child("web server", "dagster-webserver", *address, "--workspace", str(workspace))
         return self._wait(lambda: _answers(url))
 
+    def alerter(self, alerts: UiAlerts) -> None:
+        """Start what delivers alerts, where somebody is told."""
+        if alerts.names:
+            alerts.pause_rules()
+            self._child("alerter", "itb", "alerter")
+
+    def last_alerter(self) -> Child:
+        """Start one that delivers what waits, and ends."""
+        return start_child(
+            "alerter at the end", "itb", "alerter", "--once", env=self._environment, logs=self._logs
+        )
+
     def _child(self, name: str, program: str, *arguments: str) -> None:
         if not self._stop.is_set():
             self.children.append(
@@ -151,12 +176,14 @@ class _Start:
         return False
 
 
-def _stop(instance: dg.DagsterInstance, address: Path, children: list[Child]) -> None:
-    """Let nothing new begin, cancel what runs, then end the rest."""
-    code = [child for child in children if child.name == "code server"]
-    stop_children([child for child in children if child not in code])
+def _stop(instance: dg.DagsterInstance, address: Path, children: list[Child], alerts: UiAlerts) -> None:
+    """Let nothing new begin, cancel what runs, then end the rest; what delivers alerts goes last."""
+    alerts.pause_rules()
+    last = {name: [child for child in children if child.name == name] for name in ("code server", "alerter")}
+    stop_children([child for child in children if child.name not in last])
     with cancel_runs(instance, address):
-        stop_children(code)
+        stop_children(last["code server"])
+    stop_children(last["alerter"])
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -231,6 +231,8 @@ def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
     assert "the daemon ended by itself with exit code -9" in ui.said
     assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
     wait_for(lambda: not ui.processes(), 10, "every process has ended")
+    assert "Alerts: no channel is set up, so nobody is told" in ui.said
+    assert not (ui.root / "logs" / "alerter.log").exists()
     settings = load_settings(data_root=ui.root, database_url=None, dagster_url=None)
     with running_instance(settings) as (_, instance):
         run = instance.get_run_by_id(cut)

@@ -82,13 +82,13 @@ class Ui:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, root: Path, *, port: int | None = None) -> Ui:
-        """Start it in a session of its own; nothing is waited for."""
+    def start(cls, root: Path, *, port: int | None = None, **settings: str) -> Ui:
+        """Start it in a session of its own, with settings of the environment; nothing is waited for."""
         chosen, output = port or free_port(), root.parent / f"{root.name}-ui.txt"
         command = [str(ITB), "ui", "--data-root", str(root), "--port", str(chosen)]
         with output.open("wb") as out:
             process = subprocess.Popen(
-                command, env=environment(root), stdout=out, stderr=out, start_new_session=True
+                command, env=environment(root) | settings, stdout=out, stderr=out, start_new_session=True
             )
         return cls(root, chosen, output, process)
 
