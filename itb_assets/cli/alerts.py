@@ -19,17 +19,29 @@ from itb_assets.observability.alerts import outbox, store
 from itb_assets.observability.alerts.config_values import Length
 from itb_assets.orchestration.alert_channels import NO_LINKS, config_of
 from itb_assets.orchestration.alert_desk import (
+    SILENT_S,
     alerts_open,
-    dead_rows,
-    incident_rows,
-    labels_text,
     matchers_of,
-    rule_rows,
+    rule_known,
     send_test,
+    silent_s,
+)
+from itb_assets.orchestration.alert_rows import (
+    dead_rows,
+    dead_table,
+    incident_rows,
+    incident_table,
+    labels_text,
+    rule_rows,
+    rule_table,
+    time_text,
 )
 from itb_assets.settings import load_settings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+MOST = 10_000
+"""So many open incidents are looked through at most."""
+
 Who = Annotated[str, typer.Option(help="Who does it, for others to ask; default: your user name.")]
 
 alerts_app = typer.Typer(no_args_is_help=True, help="What is wrong, who looks after it, and who is told.")
@@ -45,24 +57,38 @@ def alerts_list(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Also incidents that are over.")] = False,
     silences: Annotated[bool, typer.Option("--silences", help="Silences in force instead.")] = False,
-    newest: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    newest: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 100,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """List open incidents, the worst first; each is one thing that is wrong, however often it was told.
 
     Example: `itb alerts list --all`
     """
+    if silences:
+        _list_silences(as_json=as_json)
+        return
     with alerts_open(load_settings()) as connection:
-        if silences:
-            rows = [_silence_row(each) for each in store.silences(connection, now=datetime.now(UTC))]
-        else:
-            rows = incident_rows(store.incidents(connection, open_only=not everything, limit=newest))
-    if not as_json and not silences:
-        rows = [{key: value for key, value in row.items() if key != "told_at"} for row in rows]
-    title = "Silences" if silences else "Incidents"
-    emit(
-        rows, title=title, as_json=as_json, empty="no silence is in force" if silences else "nothing is wrong"
-    )
+        found = store.incidents(connection, open_only=not everything, limit=newest + 1)
+        age_s = silent_s(connection, datetime.now(UTC))
+    rows = incident_rows(found[:newest])
+    title = "Incidents" if everything else "Open incidents"
+    empty = "there was no incident" if everything else "no incident is open"
+    emit(rows if as_json else incident_table(rows), title=title, as_json=as_json, empty=empty)
+    if len(found) > newest and not as_json:
+        console.print(f"there are more than {newest}: --newest {newest * 10} shows more")
+    if age_s is None or age_s > SILENT_S:
+        heard = "never ran" if age_s is None else f"was last seen {timedelta(seconds=round(age_s))} ago"
+        errors.print(
+            f"`itb alerter` {heard}: no rule is computed and nobody is told meanwhile",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _list_silences(*, as_json: bool) -> None:
+    with alerts_open(load_settings()) as connection:
+        rows = [_silence_row(each) for each in store.silences(connection, now=datetime.now(UTC))]
+    emit(rows, title="Silences", as_json=as_json, empty="no silence is in force")
 
 
 @alerts_app.command("ack")
@@ -78,11 +104,12 @@ def alerts_ack(
     Example: `itb alerts ack 17 --who maria`
     """
     with alerts_open(load_settings()) as connection:
-        found = store.acknowledge(connection, incident, who or getpass.getuser(), datetime.now(UTC))
+        found = store.acknowledge(connection, incident, who or _user(), datetime.now(UTC))
         rows = incident_rows([found])
         if dry_run:
             connection.rollback()
-    emit(rows, title="Would acknowledge" if dry_run else "Acknowledged", as_json=as_json, empty="")
+    title = "Would acknowledge" if dry_run else "Acknowledged"
+    emit(rows if as_json else incident_table(rows), title=title, as_json=as_json, empty="")
 
 
 @alerts_app.command("silence")
@@ -101,15 +128,19 @@ def alerts_silence(
 
     Example: `itb alerts silence rule=data_stale symbol=BTC* --for 2h --why "exchange maintenance"`
     """
-    now = datetime.now(UTC)
+    now, settings = datetime.now(UTC), load_settings()
     silence = Silence(
-        matchers=matchers_of(matchers), until=now + _length(length), who=who or getpass.getuser(), why=why
+        matchers=matchers_of(matchers), until=now + _length(length), who=who or _user(), why=why
     )
-    with alerts_open(load_settings()) as connection:
+    with alerts_open(settings) as connection:
+        rule_known(connection, config_of(settings), silence.matchers)
         number = store.add_silence(connection, silence, now)
+        fits = sum(
+            silence.covers(each.rule, each.labels, now) for each in store.incidents(connection, limit=MOST)
+        )
         if dry_run:
             connection.rollback()
-    row = _silence_row(silence) | {"id": None if dry_run else number}
+    row = _silence_row(silence) | {"id": None if dry_run else number, "open_now": fits}
     emit([row], title="Would silence" if dry_run else "Silenced", as_json=as_json, empty="")
 
 
@@ -180,9 +211,12 @@ def alerts_rules(
     settings = load_settings()
     config = config_of(settings)
     with alerts_open(settings) as connection:
-        rows = rule_rows(connection, config)
+        rows = rule_rows(connection, config, datetime.now(UTC))
     rows = [row for row in rows if not firing or row["state"] == "firing"]
-    emit(rows, title="Rules", as_json=as_json, empty="no rule finds anything wrong")
+    shown = rows if as_json else rule_table(rows)
+    emit(shown, title="Rules", as_json=as_json, empty="no rule finds anything wrong")
+    if len(shown) < len(rows):
+        console.print("what is fine of one rule shares a line: --json has each, with value and threshold")
 
 
 @alerts_app.command("replay")
@@ -210,7 +244,7 @@ def alerts_replay(
             if not dry_run:
                 outbox.replay(connection, messages, datetime.now(UTC))
     title = "Given up" if not messages else "Would send again" if dry_run else "Sent again"
-    emit(rows, title=title, as_json=as_json, empty="no message was given up")
+    emit(rows if as_json else dead_table(rows), title=title, as_json=as_json, empty="no message was given up")
     if rows and not messages and not as_json:
         console.print("`itb alerts replay NUMBER` sends one again, once its channel takes messages")
 
@@ -219,10 +253,18 @@ def _silence_row(silence: Silence) -> dict[str, object]:
     return {
         "id": silence.id,
         "what": labels_text(silence.matchers),
-        "until": f"{silence.until:%Y-%m-%d %H:%M:%S}",
+        "until": time_text(silence.until),
         "who": silence.who,
         "why": silence.why,
     }
+
+
+def _user() -> str:
+    """Return who is at the terminal; raise InputError where the machine has no name for him."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise InputError("this machine does not know your name: say --who NAME") from None
 
 
 def _length(text: str) -> timedelta:
@@ -230,5 +272,6 @@ def _length(text: str) -> timedelta:
     try:
         found: timedelta = TypeAdapter(Length).validate_python(text)
     except ValidationError:
-        raise InputError(f"--for {text!r}: expected a length of time such as 90s, 30m, 2h or 3d") from None
+        expected = "expected a length of time such as 90s, 30m, 2h or 3d, up to 3650d"
+        raise InputError(f"--for {text!r}: {expected}") from None
     return found

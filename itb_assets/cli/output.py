@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from itb_assets.observability.logs import redact
 
@@ -47,7 +48,7 @@ def emit(rows: Sequence[Mapping[str, Any]], *, title: str, as_json: bool, empty:
             no_wrap=name in numeric or name in ("model", "market"),
         )
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_shown(_cell(value)) for value in row.values()))
     console.print(table)
 
 
@@ -59,6 +60,11 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return "-" if value is None else str(value)
+
+
+def _shown(text: str) -> Text:
+    """Return text as it is: brackets are no markup, and what would move the cursor is replaced."""
+    return Text("".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text))
 
 
 def tell_error(message: str) -> None:

@@ -9,18 +9,16 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from itb_assets.domain.alerts import Incident, Level, Message
+from itb_assets.domain.alerts import Level, Message
 from itb_assets.errors import ConfigError, InputError, StorageError
 from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.config import AlertConfig
-from itb_assets.observability.alerts.config_rules import Rule
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT
-from itb_assets.observability.alerts.state import RuleState, states
+from itb_assets.observability.alerts.state import beats
 from itb_assets.orchestration.alert_channels import (
     NO_LINKS,
     NONE_SET_UP,
@@ -44,6 +42,7 @@ _CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval
 _BEAT = sa.text("SELECT min(at) FROM heartbeats WHERE name = ANY(:names)")
 _WHAT_TO_DO = "alerts-what-to-do"
 """The section of the operations page above those of the rules."""
+_TOLD = sa.text("SELECT EXISTS (SELECT FROM alert_incidents WHERE rule = :rule)")
 _THERE = sa.text("SELECT to_regclass('heartbeats') IS NOT NULL")
 
 
@@ -78,58 +77,13 @@ def _engine(url: sa.URL) -> sa.Engine:
     return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECTION)
 
 
-def incident_rows(found: Sequence[Incident]) -> list[dict[str, Any]]:
-    """Return incidents as rows of a table."""
-    return [
-        {
-            "id": each.id,
-            "level": each.level.label,
-            "rule": each.rule,
-            "what": labels_text(each.labels),
-            "title": each.title,
-            "detail": each.detail.partition("\n")[0],
-            "times": each.occurrences,
-            "first_at": _time(each.first_at),
-            "last_at": _time(each.last_at),
-            "told_at": _time(each.last_notified_at),
-            "acked_by": each.acked_by,
-            "resolved_at": _time(each.resolved_at),
-        }
-        for each in found
-    ]
-
-
-def rule_rows(connection: sa.Connection, config: AlertConfig) -> list[dict[str, Any]]:
-    """Return every rule with what it last said of each thing it watches; those told by events have none."""
-    said: dict[str, list[RuleState]] = {}
-    for each in states(connection):
-        said.setdefault(each.rule, []).append(each)
-    nothing: tuple[RuleState | None, ...] = (None,)
-    return [
-        _rule_row(name, rule, look)
-        for name, rule in config.rules.named().items()
-        for look in said.get(name) or nothing
-    ]
-
-
-def _rule_row(name: str, rule: Rule, look: RuleState | None) -> dict[str, Any]:
-    state, detail = "told by events", ""
-    if not rule.enabled:
-        state = "off"
-    elif look is not None:
-        state, detail = look.state, look.detail
-    elif rule.source != "events":
-        state, detail = "not computed", "`itb alerter` computes it"
-    return {
-        "rule": name,
-        "level": rule.level.label,
-        "state": state,
-        "what": "" if look is None else labels_text(look.labels),
-        "value": None if look is None else look.value,
-        "threshold": getattr(rule, "threshold", None),
-        "since": None if look is None else _time(look.since),
-        "detail": detail,
-    }
+def rule_known(connection: sa.Connection, config: AlertConfig, matchers: Mapping[str, str]) -> None:
+    """Raise InputError for a silence of a rule that does not exist and never told anything."""
+    wanted = matchers.get("rule", "*")
+    if wanted.endswith("*") or wanted in config.rules.named():
+        return
+    if not connection.scalar(_TOLD, {"rule": wanted}):
+        config.rule(wanted)
 
 
 def send_test(
@@ -166,23 +120,6 @@ def send_test(
     return [row for row in made if row is not None]
 
 
-def dead_rows(connection: sa.Connection) -> list[dict[str, Any]]:
-    """Return the messages that were given up, as rows of a table."""
-    return [
-        {
-            "id": row.id,
-            "channel": row.channel,
-            "level": row.level.label,
-            "kind": row.kind,
-            "title": str(row.message.get("title", "")),
-            "attempts": row.attempts,
-            "given_up_at": _time(row.dead_at),
-            "why": row.last_error,
-        }
-        for row in outbox.dead_letters(connection)
-    ]
-
-
 def alerter_state(settings: Settings) -> str:
     """Say who is told and how long ago the alerter was alive; raise StorageError where it is gone.
 
@@ -208,6 +145,14 @@ def heartbeat_age_s(settings: Settings) -> float | None:
     return None if last is None else max(0.0, (datetime.now(UTC) - last).total_seconds())
 
 
+def silent_s(connection: sa.Connection, now: datetime) -> float | None:
+    """Return the seconds since both loops of the alerter were alive; None: one of them never was."""
+    found = beats(connection)
+    if not {HEARTBEAT, RULES_HEARTBEAT} <= found.keys():
+        return None
+    return max(0.0, (now - min(found[HEARTBEAT].at, found[RULES_HEARTBEAT].at)).total_seconds())
+
+
 def _last_beat(url: str) -> datetime | None:
     address = database_address(url)
     with database_errors(address), closing(_engine(address).connect()) as connection:
@@ -229,12 +174,3 @@ def matchers_of(words: Sequence[str]) -> dict[str, str]:
             )
         found[name] = value
     return found
-
-
-def labels_text(labels: Mapping[str, str]) -> str:
-    """Write labels as a person types them."""
-    return " ".join(f"{name}={value}" for name, value in labels.items())
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

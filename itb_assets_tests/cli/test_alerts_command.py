@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from local_bot import SECRETS, TOKEN, connected, counted, deployment, telegram, wrong
 
-from itb_assets.observability.alerts import outbox
+from itb_assets.observability.alerts import outbox, state
+from itb_assets.orchestration.alert_records import EVENTS
 
 AWAY = "http://127.0.0.1:9"
 
@@ -131,7 +133,7 @@ def test_what_was_given_up_is_sent_again(desk, postgres_url):
 
 def test_rules_say_what_they_lack(desk, tmp_path):
     rows = {row["rule"]: row for row in desk("alerts", "rules", "--json").json()}
-    assert rows["training_failed"]["state"] == "told by events"
+    assert rows["training_failed"]["state"] == "no_data"
     assert rows["daily_loss"]["state"] == "not computed"
     assert rows["win_rate_low_days"]["state"] == "off"
     assert desk("alerts", "rules", "--firing").out == "no rule finds anything wrong\n"
@@ -140,6 +142,94 @@ def test_rules_say_what_they_lack(desk, tmp_path):
     refused = desk("alerts", "rules", ITB_ALERTS_FILE=str(own))
     assert refused.code == 2
     assert "no_such" in refused.err
+
+
+EVENT_RULES = {
+    "training_failed",
+    "pipeline_error",
+    "run_failed",
+    "check_failed",
+    "asset_stale",
+    "automation_failed",
+    "daemon_error",
+    "event_unreadable",
+    "rule_broken",
+}
+
+
+def told_by_events(desk):
+    """Return state and detail of the rules that events tell."""
+    rows = {row["rule"]: row for row in desk("alerts", "rules", "--json").json()}
+    return {rule: (rows[rule]["state"], rows[rule]["detail"]) for rule in EVENT_RULES}
+
+
+def test_a_rule_of_events_says_when_nobody_reads_them(desk, postgres_url):
+    """Never read, read and quiet, open, and read too long ago: only the second is near to being fine."""
+    assert {state for state, _ in told_by_events(desk).values()} == {"no_data"}
+    assert all("itb alerter" in detail for _, detail in told_by_events(desk).values())
+    now = datetime.now(UTC)
+    with connected(postgres_url) as connection:
+        state.move_cursor(connection, EVENTS, "{}", now)
+    wrong(postgres_url, "one", asset="models/a")
+    rows = told_by_events(desk)
+    assert rows["training_failed"] == ("firing", "1 open: `itb alerts list`")
+    assert rows["asset_stale"][0] == "no_data"
+    assert "policy" in rows["asset_stale"][1]
+    assert {rows[rule][0] for rule in EVENT_RULES - {"training_failed", "asset_stale"}} == {"told by events"}
+    assert "training_failed" in desk("alerts", "rules", "--firing").out
+    with connected(postgres_url) as connection:
+        state.move_cursor(connection, EVENTS, "{}", now - timedelta(hours=1))
+    rows = told_by_events(desk)
+    assert {rows[rule][0] for rule in EVENT_RULES - {"training_failed"}} == {"not computed"}
+
+
+def test_what_a_rule_said_yesterday_is_not_shown_as_of_now(desk, postgres_url):
+    then = datetime.now(UTC) - timedelta(days=1)
+    labels = {"process": "trading"}
+    with connected(postgres_url) as connection:
+        state.note_state(
+            connection, rule="trading_halted", labels=labels, state="ok", value=1.0, detail="fine", now=then
+        )
+    rows = {row["rule"]: row for row in desk("alerts", "rules", "--json").json()}
+    assert rows["trading_halted"]["state"] == "not computed"
+    assert f"not since {then:%Y-%m-%d %H:%M:%S}" in rows["trading_halted"]["detail"]
+
+
+def test_without_an_alerter_a_list_that_is_empty_says_so(desk):
+    said = desk("alerts", "list")
+    assert said.out == "no incident is open\n"
+    assert "`itb alerter` never ran" in said.err
+
+
+def test_many_incidents_with_any_words_fit_into_a_terminal(desk, postgres_url, monkeypatch):
+    """Brackets are no markup, an escape moves no cursor, and more than are shown are said to be there."""
+    asset = "models/" + "x" * 90
+    for number in range(3):
+        wrong(postgres_url, f"e{number}", asset=f"{asset}{number}", account="binance_spot main")
+    with connected(postgres_url) as connection:
+        connection.execute(
+            sa.text("UPDATE alert_incidents SET detail = :said"), {"said": "[/tmp] [red] \x1b[2J"}
+        )
+    shown = desk("alerts", "list", "--newest", "2", COLUMNS="80").out
+    assert max(map(len, shown.splitlines())) <= 150
+    assert "[/tmp] [red]" in shown
+    assert "\x1b" not in shown
+    assert "account=binance_spot main" in shown
+    assert "there are more than 2: --newest 20 shows more" in shown
+    assert (
+        desk("alerts", "list", "--newest", "2", "--json").json()[0]["labels"]["account"]
+        == "binance_spot main"
+    )
+
+
+def test_a_silence_of_no_rule_is_refused_and_one_says_what_it_fits(desk, postgres_url):
+    refused = desk("alerts", "silence", "rule=trainning_failed", "--why", "moving")
+    assert refused.code == 2
+    assert "did you mean training_failed?" in refused.err
+    wrong(postgres_url, "one", symbol="BTCUSDT")
+    wrong(postgres_url, "two", symbol="ETHUSDT")
+    (made,) = desk("alerts", "silence", "rule=train*", "symbol=BTC*", "--why", "moving", "--json").json()
+    assert made["open_now"] == 1
 
 
 def test_the_doctor_misses_an_alerter_and_shows_no_secret(desk):

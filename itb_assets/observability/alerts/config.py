@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -158,7 +159,9 @@ class AlertConfig(Strict):
         """Return a rule; raise InputError for a name that is none."""
         found = self.rules.named().get(name)
         if found is None:
-            raise InputError(f"rule {name!r} does not exist: expected of {', '.join(self.rules.named())}")
+            close = get_close_matches(name, self.rules.named(), n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise InputError(f"rule {name!r} does not exist: {meant}known: {', '.join(self.rules.named())}")
         return found
 
     def applied(self, occurrence: Occurrence) -> Occurrence | None:
