@@ -33,7 +33,7 @@ from types import FrameType
 
 import machine
 from alert_latency_causes import Room, restarted, symbol_of
-from alert_latency_deployment import LOCATION, Deployment, deployed
+from alert_latency_deployment import LOCATION, Deployment, Undone, deployed
 from alert_latency_judge import KINDS, Trial, as_text, table, verdicts
 from alert_latency_runs import Runs, opened_instance
 from rich.console import Console
@@ -47,6 +47,8 @@ from rich.progress import (
 )
 
 _LIBRARIES = ("dagster", "sqlalchemy", "psycopg2-binary", "requests")
+_STOPPED = 130  # exit code of what was ended by Ctrl-C
+_UNDONE = 2
 _ALONE = "server"
 """The kind that takes away what the others need."""
 
@@ -57,7 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     described = machine.describe(_LIBRARIES, {"OMP_NUM_THREADS": "1"})
     signal.signal(signal.SIGTERM, _leave)
     began = time.monotonic()
-    trials, refused = _measured(options)
+    try:
+        trials, refused = _measured(options)
+    except KeyboardInterrupt:
+        print("stopped, and all that was started", file=sys.stderr)
+        return _STOPPED
+    except Undone as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return _UNDONE
     rows = table(trials)
     judged = verdicts(rows, options.trials)
     if options.json:
@@ -95,7 +104,7 @@ def _measured(options: argparse.Namespace) -> tuple[list[Trial], int]:
         runs.follow([*prepared["plain"], *prepared["drifting"]])
         room = Room(made, runs, options.seed)
         made.until(runs.served, 120.0, "the web server")
-        stack.callback(made.ending.set)  # who waits in a thread leaves before the parts do
+        stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # who is impatient leaves nothing behind
         return list(_rounds(room, kinds, options.trials, shown)), len(made.inbox.refusals)
 
 
@@ -110,7 +119,15 @@ def _rounds(room: Room, kinds: Sequence[str], trials: int, shown: _Shown) -> Ite
                     yield shown.done(done.result())
                 if _ALONE in kinds:
                     yield shown.done(room.trial(_ALONE, number))
-                    restarted(room)
+                    _restart(room, shown)
+
+
+def _restart(room: Room, shown: _Shown) -> None:
+    """Have the code server back; where it does not come, the trials that need it say so."""
+    try:
+        restarted(room)
+    except Undone as error:
+        shown.say(str(error))
 
 
 @contextlib.contextmanager
