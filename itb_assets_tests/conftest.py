@@ -26,7 +26,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("itb")
 
-pytest_plugins = ["databases"]
+pytest_plugins = ["benchmark_modules", "databases"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

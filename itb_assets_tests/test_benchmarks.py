@@ -60,12 +60,18 @@ def test_the_machine_is_named(measured: dict[str, Any]) -> None:
     assert machine["threads"]["OMP_NUM_THREADS"] == "1"
 
 
-@pytest.fixture
-def report(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    import report  # noqa: PLC0415 - found by the path set above
+@pytest.mark.parametrize(
+    "script", ["pipeline", "database", "queries", "compression", "evaluation", "trading", "drift_simulation"]
+)
+def test_help_shows_examples(modules, capsys, script):
+    with pytest.raises(SystemExit, match="0"):
+        modules(script).main(["--help"])
+    assert f"python benchmarks/{script}.py --" in capsys.readouterr().out
 
-    return report
+
+@pytest.fixture
+def report(modules) -> Any:
+    return modules("report")
 
 
 def _result(report: Any, *, rows: int, ours: float, plain: float, floor: float, peak_mb: float) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,21 +17,6 @@ ROWS = 3_000
 NEW_ROWS = 5 * 288
 KINDS = ("new", "half_new", "all_changed", "few_changed", "same", "same_unrecorded")
 WRITES = ("replace", "write")
-
-
-@pytest.fixture
-def modules(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return what imports a benchmark's module, and forget all of them afterwards."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    monkeypatch.syspath_prepend(str(repository / "itb_assets_tests"))
-    before = set(sys.modules)
-    yield __import__
-    here = str(repository / "benchmarks")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(here):
-            sys.modules.pop(name)
 
 
 def run(repository: Path, script: str, folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -235,13 +219,6 @@ def test_savings_below_the_targets_are_missed(modules):
 
     assert judged(399, 499, 1e-9) == [True, True, True]
     assert judged(400, 500, 1.1e-9) == [False, False, False]
-
-
-@pytest.mark.parametrize("script", ["database", "queries", "compression"])
-def test_help_shows_examples(modules, capsys, script):
-    with pytest.raises(SystemExit, match="0"):
-        modules(script).main(["--help"])
-    assert f"python benchmarks/{script}.py" in capsys.readouterr().out
 
 
 def test_unknown_data_are_named(modules, capsys):

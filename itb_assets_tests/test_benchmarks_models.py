@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,6 @@ EVALUATION = (
     *("--rows", "6000", "--algos", "logreg,automl", "--automl-trials", "1", "--shifts", "9"),
     *("--variants", "aggressive", "--once"),
 )
-
-
-@pytest.fixture
-def modules(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return what imports a benchmark's module, and forget all of them afterwards."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    before = set(sys.modules)
-    yield __import__
-    here = str(repository / "benchmarks")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(here):
-            sys.modules.pop(name)
 
 
 @pytest.mark.slow
@@ -218,13 +203,6 @@ def test_ways_that_differ_are_told(modules):
     assert differing("here", {"pnl": 1.0, "wins": 3}, {"pnl": 1.0 + 1e-12, "wins": 3.0}) == []
     assert differing("here", {"pnl": 1.0}, {"pnl": 1.1}) == ["here, pnl: ours 1.0, plain 1.1"]
     assert differing("here", {"pnl": float("nan")}, {"pnl": 1.0}) != []
-
-
-@pytest.mark.parametrize("script", ["evaluation", "trading"])
-def test_help_shows_examples(modules, capsys, script):
-    with pytest.raises(SystemExit, match="0"):
-        modules(script).main(["--help"])
-    assert f"python benchmarks/{script}.py --" in capsys.readouterr().out
 
 
 def test_an_unknown_algorithm_is_named(modules, capsys):

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 
 @pytest.fixture
-def simulation(repository, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    import drift_simulation  # noqa: PLC0415 - found by the path set above
-
-    yield drift_simulation
-    for name in ("drift_simulation", "drift_histories"):
-        sys.modules.pop(name)
+def simulation(modules):
+    return modules("drift_simulation")
 
 
 def test_a_missed_target_is_told_and_fails(simulation, capsys):
