@@ -7,6 +7,7 @@ is told at once; in a thread of its own, since Dagster's database may be slow or
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -56,12 +57,14 @@ class DagsterWatch:
 
     def run(self, stop: threading.Event, *, every_s: float = EVENTS_EVERY_S) -> None:
         """Look until `stop` is set; what is away or wrong is said once, and waited for."""
+        logging.getLogger().addFilter(_no_attempt)
         try:
             while not stop.is_set():
                 self.try_to_look()
                 stop.wait(every_s)
         finally:
             self.close()
+            logging.getLogger().removeFilter(_no_attempt)
 
     def try_to_look(self) -> None:
         """Look once; what is away or wrong is said and left for the next time."""
@@ -119,6 +122,11 @@ class DagsterWatch:
             self._reader, self._files = replace(self._reader, subjects=None), None
             return redact(f"{type(error).__name__}: {' '.join(str(error).split())}")[:MAX_WORDS]
         return ""
+
+
+def _no_attempt(record: logging.LogRecord) -> bool:
+    """Leave out that Dagster tries again to connect, several times a second: that it is away is said once."""
+    return not str(record.msg).startswith("Retrying failed database connection")
 
 
 def _files(settings: Settings) -> _Files:

@@ -88,7 +88,7 @@ class Alerter:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a database that is away is waited for."""
         trouble = ""
-        with self._others_at_work(stop):
+        with self._delivering(stop), self._watching(stop):
             while not stop.is_set():
                 try:
                     self.round(datetime.now(UTC))
@@ -102,12 +102,13 @@ class Alerter:
     def once(self, *, within_s: float = ONCE_S) -> RoundDone:
         """Do one round and deliver until nothing is due; `waiting` is what did not go out within the time."""
         began, stop = datetime.now(UTC), threading.Event()
-        with self._others_at_work(stop):
+        with self._watching(stop):
             done = self.round(began)
-            waiting = self._waiting(began)
-            while waiting and datetime.now(UTC) - began < timedelta(seconds=within_s):
-                stop.wait(_LOOK_S)
+            with self._delivering(stop):
                 waiting = self._waiting(began)
+                while waiting and datetime.now(UTC) - began < timedelta(seconds=within_s):
+                    stop.wait(_LOOK_S)
+                    waiting = self._waiting(began)
         with self.engine.begin() as connection:
             left = sum(each.rows for each in outbox.backlog(connection))
         return RoundDone(done.evaluations, done.firing, done.news, left)
@@ -134,25 +135,33 @@ class Alerter:
         )
 
     @contextmanager
-    def _others_at_work(self, stop: threading.Event) -> Iterator[None]:
-        """Deliver and look at Dagster in other threads for the length of a block.
-
-        The first look is waited for, and the last one, but not for long: it may hang in Dagster's database.
-        """
+    def _delivering(self, stop: threading.Event) -> Iterator[None]:
+        """Deliver from another thread for the length of a block, and have it finish then."""
         worker = threading.Thread(target=self._deliver, args=(stop,), name="alerts")
         worker.start()
-        watching = None
         try:
-            if self.watch is not None:
-                watching = threading.Thread(target=self.watch.run, args=(stop,), name="events", daemon=True)
-                watching.start()
-                self.watch.asked.wait(FOLLOWED_WITHIN_S)
             yield
         finally:
             stop.set()
             worker.join()
-            if watching is not None:
-                watching.join(_LEAVE_WITHIN_S)
+
+    @contextmanager
+    def _watching(self, stop: threading.Event) -> Iterator[None]:
+        """Look at Dagster from another thread for the length of a block, from after its first look.
+
+        That and the last one are not waited for for long: they may hang in Dagster's database.
+        """
+        if self.watch is None:
+            yield
+            return
+        watching = threading.Thread(target=self.watch.run, args=(stop,), name="events", daemon=True)
+        watching.start()
+        try:
+            self.watch.asked.wait(FOLLOWED_WITHIN_S)
+            yield
+        finally:
+            stop.set()
+            watching.join(_LEAVE_WITHIN_S)
 
     def _said(self, evaluations: int) -> dict[str, object]:
         """Return what the heartbeat of the rules says."""
