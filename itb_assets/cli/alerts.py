@@ -76,7 +76,7 @@ def alerts_list(
     emit(rows if as_json else incident_table(rows), title=title, as_json=as_json, empty=empty)
     if len(found) > newest and not as_json:
         console.print(f"there are more than {newest}: --newest {newest * 10} shows more")
-    if age_s is None or age_s > SILENT_S:
+    if not as_json and (age_s is None or age_s > SILENT_S):
         heard = "never ran" if age_s is None else f"was last seen {timedelta(seconds=round(age_s))} ago"
         errors.print(
             f"`itb alerter` {heard}: no rule is computed and nobody is told meanwhile",

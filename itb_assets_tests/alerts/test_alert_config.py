@@ -186,6 +186,25 @@ def test_every_mistake_is_listed_with_what_is_allowed(tmp_path):
         ('language = "de"\n', "'en' or 'pt'"),
         ('[escalation]\nchannel = "mail"\n', "'none'"),
         ("rules = [\n", "is no TOML"),
+        ("[rules.daily_loss]\nthreshold = 3\n", "clear = 4.5: expected at most the threshold, 3; say both"),
+        ("[rules.daily_loss]\nthreshold = -5\nclear = -6\n", "greater than or equal to 0, found -5"),
+        ("[rules.daily_loss]\nthreshold = true\n", "expected a number, found True"),
+        ('[rules.daily_loss]\nwindow = "-5d"\n', "found '-5d'"),
+        ('[rules.daily_loss]\nwindow = "5w"\n', '"3d", found'),
+        ('[rules.daily_loss]\nwindow = "\u0663d"\n', '"3d", found'),
+        ('[rules.daily_loss]\nwindow = "999999d"\n', 'up to "3650d"'),
+        ("[rules.daily_loss]\nwindow = 2024-01-01\n", "expected a length of time"),
+        ('[rules.gap_found]\nevery = "0s"\n', "above zero"),
+        ("[rules.gap_found]\nmin_sample = 2.0\n", "expected a whole number, found 2.0"),
+        ('[rules.trading_halted]\nexpected = [""]\n', "none of them empty"),
+        ('[rules.trading_halted]\nexpected = ["trading", "trading"]\n', "each once"),
+        ("[budget]\nusd = 3\n", "expected a currency in capitals"),
+        ('[capital.paper]\n"" = 3\n', "expected a currency in capitals"),
+        ("inhibitions = [1]\n", "expected a table"),
+        (MUTING, "inhibitions.0.equal: is missing"),
+        ("[rules.gap_found]\nthreshold = 1\nthreshold = 2\n", "line 3"),
+        ('{"language": "pt"}', "line 1, column 1"),
+        ('language = "\x00"', "Illegal character"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(tmp_path, text, said):
@@ -201,6 +220,25 @@ def test_a_file_that_is_not_there_or_unreadable_is_named(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'language = "\xe9"')
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(tmp_path / "latin.toml")
+
+
+def test_a_file_of_nothing_changes_nothing(tmp_path):
+    for text in ("", "\n\n", "# only words\n", "\ufeff", "[rules]\n", "[rules.daily_loss]\r\n"):
+        assert over(tmp_path, text) == load_config()
+    assert over(tmp_path, '\ufefflanguage = "pt"\r\n').language == "pt"
+
+
+def test_a_file_that_is_too_much_is_refused_at_once(tmp_path):
+    for text, said in (
+        ("# " + "x" * 10_000_000, "larger than 1,000,000 bytes"),
+        ("".join(f"k{number} = 1\n" for number in range(200_000)), "larger than"),
+        ("a = " + "[" * 100_000, "brackets in brackets"),
+        (f"[rules.daily_loss]\nthreshold = {'9' * 5000}\n", "is no TOML"),
+        (f"[rules.daily_loss]\nthreshold = {'9' * 400}\n", "expected a number"),
+    ):
+        [problem] = refused(tmp_path, text)
+        assert said in problem
+        assert len(problem) < 300
 
 
 def test_a_configuration_cannot_be_changed():

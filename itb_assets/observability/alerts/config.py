@@ -23,6 +23,7 @@ from itb_assets.observability.alerts.config_problems import problems_of
 from itb_assets.observability.alerts.config_rules import EventRule, Rule, Rules
 from itb_assets.observability.alerts.config_values import (
     Amount,
+    Currency,
     Length,
     LengthOrNever,
     LevelName,
@@ -34,6 +35,7 @@ Language = Literal["en", "pt"]
 Channel = Literal["telegram", "slack", "apprise"]
 CHANNELS: tuple[Channel, ...] = ("telegram", "slack", "apprise")
 SHIPPED = "alerts.toml"
+MAX_BYTES = 1_000_000
 
 Channels = Annotated[
     tuple[Channel, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
@@ -105,8 +107,8 @@ class InhibitionEntry(Strict):
 class Capital(Strict):
     """Amounts by quote currency."""
 
-    executed: dict[str, Amount] = Field(default_factory=dict)
-    paper: dict[str, Amount] = Field(default_factory=dict)
+    executed: dict[Currency, Amount] = Field(default_factory=dict)
+    paper: dict[Currency, Amount] = Field(default_factory=dict)
 
 
 class AlertConfig(Strict):
@@ -122,7 +124,7 @@ class AlertConfig(Strict):
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
     ]
     capital: Capital
-    budget: dict[str, Amount]
+    budget: dict[Currency, Amount]
     rules: Rules
 
     @model_validator(mode="after")
@@ -209,16 +211,28 @@ def _shipped() -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(_text(path))
     except FileNotFoundError:
         problem = "there is no such file: make it, or unset ITB_ALERTS_FILE"
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 (byte {error.start}): save it as UTF-8"
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        problem = "is no TOML: brackets in brackets without end"
+    except ValueError as error:  # also a number of more digits than Python reads
         problem = f"is no TOML: {error}"
     raise ConfigError([problem], origin=str(path))
+
+
+def _text(path: Path) -> str:
+    """Return what a file says, without the mark that some editors put in front."""
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        wanted = "expected a file that says only what is different from the shipped one"
+        raise ConfigError([f"is larger than {MAX_BYTES:,} bytes: {wanted}"], origin=str(path))
+    return content.decode("utf-8-sig")
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

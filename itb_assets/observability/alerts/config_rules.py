@@ -15,8 +15,8 @@ from itb_assets.observability.alerts.config_values import (
     Count,
     Length,
     LevelName,
+    Limit,
     Names,
-    Number,
     Strict,
     TimeOfDay,
 )
@@ -59,8 +59,8 @@ class Measure(Watch):
     unit: ClassVar[str] = ""
     direction: ClassVar[Direction] = "above"
 
-    threshold: Number
-    clear: Number
+    threshold: Limit
+    clear: Limit
 
     @model_validator(mode="after")
     def _comes_back(self) -> Self:

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from itb_assets.domain.alerts.occurrence import Level
 from itb_assets.errors import InputError
 
-_LENGTH = re.compile(r"(\d{1,6})(s|m|h|d)")
+_LENGTH = re.compile(r"([0-9]{1,6})(s|m|h|d)")
+_CURRENCY = re.compile(r"[A-Z0-9]{2,12}")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 LONGEST = timedelta(days=3650)
@@ -43,7 +44,17 @@ def _length_or_never(value: object) -> object:
 
 
 def _listed(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if not all(value) or len(set(map(str, value))) < len(value):
+        raise ValueError("expected names, each once and none of them empty")
+    return tuple(value)
+
+
+def _currency(value: object) -> object:
+    if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
+        raise ValueError("expected a currency in capitals, such as USDT")
+    return value
 
 
 def _level(value: object) -> object:
@@ -84,7 +95,8 @@ LengthOrNever = Annotated[timedelta | None, BeforeValidator(_length_or_never)]
 LevelName = Annotated[Level, BeforeValidator(_level)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Currency = Annotated[str, BeforeValidator(_currency)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
