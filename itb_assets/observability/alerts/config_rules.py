@@ -67,7 +67,7 @@ class Measure(Watch):
         try:
             _ = self.bound
         except InputError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(f"{error}; say both in your file") from None
         return self
 
     @property
