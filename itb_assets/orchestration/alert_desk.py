@@ -39,7 +39,9 @@ SILENT_S = 60
 """After so many seconds without a heartbeat the alerter counts as gone."""
 
 _CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_BEAT = sa.text("SELECT min(at) FROM heartbeats WHERE name = ANY(:names)")
+_BEAT = sa.text(
+    "SELECT CASE count(*) WHEN cardinality(:names) THEN min(at) END FROM heartbeats WHERE name = ANY(:names)"
+)
 _WHAT_TO_DO = "alerts-what-to-do"
 """The section of the operations page above those of the rules."""
 _TOLD = sa.text("SELECT EXISTS (SELECT FROM alert_incidents WHERE rule = :rule)")

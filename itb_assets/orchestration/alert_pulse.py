@@ -35,6 +35,7 @@ _GONE = {
     READER: "the daemon or the code server is gone, and what fails meanwhile is told late: start `itb ui` or "
     "the services",
 }
+_NO_DAEMON = "no daemon has run here, whose sensor writes it"
 _QUICK = {"connect_timeout": 3, "tcp_user_timeout": 5000}  # seconds, milliseconds
 _THERE = sa.text("SELECT to_regclass('heartbeats') IS NOT NULL")
 
@@ -65,7 +66,7 @@ class Pulse:
     def words(self) -> str:
         """Say how old it is and what that means."""
         if self.age_s is None:
-            return f"never: {_GONE[self.name]}" if self.silent else "never"
+            return f"never: {_GONE[self.name] if self.silent else _NO_DAEMON}"
         ago = f"{timedelta(seconds=round(self.age_s))} ago"
         if self.silent:
             return f"{ago}, more than {SILENT_S} s: {_GONE[self.name]}"

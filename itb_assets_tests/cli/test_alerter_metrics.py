@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -13,8 +15,9 @@ from types import SimpleNamespace
 import pytest
 import requests
 import sqlalchemy as sa
-from local_bot import TOKEN, BotApi, connected, deployment, telegram
+from local_bot import SECRETS, TOKEN, connected, deployment, telegram
 from prometheus_client.parser import text_string_to_metric_families
+from test_alerter import working
 
 from itb_assets.errors import ConfigError, PortInUse
 from itb_assets.observability.alerts import state
@@ -66,6 +69,18 @@ def beat(url: str, *names: str, ago_s: float = 0.0) -> None:
             state.beat(connection, name, at)
 
 
+@contextmanager
+def hanging(server: EmbeddedPostgres) -> Iterator[None]:
+    """Let a server take connections and answer none, for the length of a block."""
+    pid = server.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_prometheus_gets_its_own_formats(postgres_url):
     with served(postgres_url) as base:
         plain = get(f"{base}/metrics")
@@ -108,6 +123,10 @@ def test_without_its_database_it_answers_with_no_old_figure(tmp_path):
             assert (health.status_code, health.text) == (503, "the database does not answer\n")
             server.start()
             assert samples(get(f"{base}/metrics").text)["itb_database_up"] == 1
+            with hanging(server):
+                began = time.monotonic()
+                assert samples(get(f"{base}/metrics").text) == {"itb_database_up": 0}
+                assert time.monotonic() - began < 8
     finally:
         server.stop(at_once=True)
 
@@ -185,6 +204,8 @@ def test_a_silent_heartbeat_is_a_finding_where_somebody_is_to_be_told(tmp_path, 
 
     assert wrong(told) == {"heartbeat alerter", "heartbeat alert_rules"}
     assert wrong(plain) == set()
+    (reader,) = [each for each in diagnose(Settings(**told)) if each.what == "heartbeat dagster_events"]
+    assert (reader.state, reader.found.partition(" has")[0]) == ("ok", "never: no daemon")
     beat(postgres_url, "alerter", "alert_rules")
     assert wrong(told) == set()
     beat(postgres_url, "alerter", "dagster_events", ago_s=90)
@@ -194,22 +215,39 @@ def test_a_silent_heartbeat_is_a_finding_where_somebody_is_to_be_told(tmp_path, 
 
 @pytest.mark.slow
 def test_the_command_serves_while_it_works(tmp_path, postgres_url):
-    from test_alerter import working  # noqa: PLC0415
-
+    """And says no secret there; when it ends the port is free."""
     port, said = free_port(), tmp_path / "said"
-    with BotApi(TOKEN) as bot:
-        itb = deployment(tmp_path, postgres_url, **telegram(bot.url), ITB_METRICS_PORT=str(port))
-        assert itb("alerts", "test", "counted").code == 0
-        with working(itb, said):
-            bot.wait_for(lambda sent: "counted" in sent.text.lower(), timeout_s=90)
-            base, until = f"http://127.0.0.1:{port}", time.monotonic() + 30
-            while get(f"{base}/healthz").status_code != 200:
-                assert time.monotonic() < until, get(f"{base}/healthz").text
-                time.sleep(0.1)
-            found = samples(get(f"{base}/metrics").text)
-    assert found["itb_alerts_sent_total telegram"] >= 1
+    settings = telegram("http://127.0.0.1:9") | {"ITB_METRICS_PORT": str(port)}
+    itb, base, until = (
+        deployment(tmp_path, postgres_url, **settings),
+        f"http://127.0.0.1:{port}",
+        time.monotonic() + 90,
+    )
+    with working(itb, said):
+        while (health := health_of(base)) is None or health.status_code != 200:
+            assert time.monotonic() < until, said.read_text("utf-8") if health is None else health.text
+            time.sleep(0.2)
+        text = get(f"{base}/metrics").text
+    found = samples(text)
     assert found["itb_heartbeat_age_seconds alerter"] < 30
+    assert found["itb_alerts_sent_total telegram"] == 0
     assert sum(value for name, value in found.items() if name.startswith("itb_rule_state")) > 10
-    assert f"Prometheus reads http://127.0.0.1:{port}/metrics" in said.read_text("utf-8")
-    with pytest.raises(requests.ConnectionError):
-        get(f"{base}/metrics")
+    assert f"Prometheus reads {base}/metrics" in said.read_text("utf-8")
+    assert not [secret for secret in SECRETS if secret in text + health.text]
+    assert health_of(base) is None
+
+
+def health_of(base: str) -> requests.Response | None:
+    """Return what the probe is told; None where nobody answers."""
+    try:
+        return get(f"{base}/healthz")
+    except requests.ConnectionError:
+        return None
+
+
+def test_one_loop_alone_is_no_alerter(tmp_path, postgres_url):
+    """What the other one would do is not done, be it that it never was."""
+    itb = deployment(tmp_path, postgres_url)
+    for name, code in (("alerter", 1), ("alert_rules", 0)):
+        beat(postgres_url, name)
+        assert itb("alerter", "--check", "--json").code == code
