@@ -76,7 +76,7 @@ def _url(settings: Settings) -> sa.URL:
 
 
 def _engine(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECTION)
+    return sa.create_engine(url, poolclass=NullPool, connect_args=_CONNECTION, hide_parameters=True)
 
 
 def rule_known(connection: sa.Connection, config: AlertConfig, matchers: Mapping[str, str]) -> None:

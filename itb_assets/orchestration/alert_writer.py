@@ -97,6 +97,7 @@ class AlertWriter:
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+            hide_parameters=True,
         )
 
     @cached_property

@@ -141,7 +141,11 @@ class Handler(BaseHTTPRequestHandler):
             silent=str(fields.get("disable_notification", "")).lower() == "true",
             answered=fault is None or fault.kind != "lost_answer",
         )
-        return {"message_id": kept.message_id, "date": int(kept.at.timestamp()), "chat": {"id": int(chat)}}
+        return {
+            "message_id": kept.message_id,
+            "date": int(kept.at.timestamp()),
+            "chat": {"id": int(chat) if chat.lstrip("-").isdigit() else -1},
+        }
 
     def _chat(self, fields: dict[str, Any]) -> str:
         api, chat = self.server.api, str(fields.get("chat_id", ""))

@@ -18,8 +18,6 @@ from itb_assets.observability.alerts.apprise_channel import Apprise, addresses_o
 from itb_assets.observability.alerts.channels import TryLater
 from itb_assets.observability.logs import configure_logging, redact
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
-
 KEY = "zz5ecretPathzz"
 OTHER_KEY = "yy5ecretLoginyy"
 

@@ -24,8 +24,6 @@ from itb_assets.observability.alerts.telegram import Telegram
 from itb_assets.observability.logs import configure_logging, get_logger, redact, register_secret
 from itb_assets.storage.migrations import migrate
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
-
 BOT_KEY = "AAH-s3cretTokenOfTheBot_xyz"
 HOOK_KEY = "zzS3cret+Key~of=the&Hook%2Bzz"
 WORD_KEY = "only_small_letters_in_it"

@@ -10,8 +10,6 @@ from itb_assets.observability.alerts.telegram import Telegram
 from itb_assets.orchestration.alert_channels import channel_names, channels_of, config_of, docs_page
 from itb_assets.settings import load_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's own
-
 TELEGRAM = {"telegram_token": "123456:AAEhBP0av28fKAuFJ5Xc5i2zqmL7wTestOnly", "telegram_chat": "42"}
 SLACK = {"slack_url": "https://hooks.slack.example/services/T0/B0/abcdefgh"}
 APPRISE = {"apprise_urls": "json://127.0.0.1:9/abcdefgh"}

@@ -15,6 +15,7 @@ _PIECE = re.compile(r"<(/?)(b|i|code|a)(?: href=\"([^\"]*)\")?>")
 _LINK = re.compile(r"<a href=\"([^\"]*)\">([^<]*)</a>")
 _KEPT_CONTROLS = {"\n", "\t"}
 _TURNING = {*"\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+_JOINER = "\N{ZERO WIDTH JOINER}"
 _MARKS = {"b": "*", "i": "_", "code": "`"}
 _LOOKALIKES = {
     "*": "\N{ASTERISK OPERATOR}",
@@ -82,7 +83,7 @@ def cut(text: str, length: int) -> str:
     kept = text[: max(0, length - 1)]
     while kept and utf16_length(kept) > length - 1:
         kept = kept[:-1]
-    return f"{kept.rstrip()}…" if length > 0 else ""
+    return f"{kept.rstrip().rstrip(_JOINER)}…" if length > 0 else ""
 
 
 def utf16_length(text: str) -> int:
