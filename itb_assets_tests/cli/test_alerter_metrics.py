@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import requests
 import sqlalchemy as sa
+import yaml
 from local_bot import SECRETS, TOKEN, connected, deployment, telegram
 from prometheus_client.parser import text_string_to_metric_families
 from test_alerter import working
@@ -26,6 +30,8 @@ from itb_assets.orchestration.doctor import diagnose
 from itb_assets.settings import Settings, load_settings
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.migrations import migrate
+
+COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 
 
 def free_port() -> int:
@@ -107,7 +113,20 @@ def test_health_is_that_of_both_loops(postgres_url):
             found = get(f"{base}/healthz")
             assert found.status_code == 503
             assert f"{silent}: 0:01:40 ago, more than 60 s: {said}" in found.text
+            assert probed(base) != 0
             beat(postgres_url, silent)
+        assert probed(base) == 0
+
+
+def probed(base: str) -> int:
+    """Return the exit code of the probe of docker compose."""
+    compose = yaml.safe_load(COMPOSE.read_text("utf-8"))
+    _, program, *arguments = compose["services"]["alerter"]["healthcheck"]["test"]
+    assert program == "python"
+    environment = {"ITB_METRICS_PORT": base.rpartition(":")[2]}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL, check=False, timeout=60
+    ).returncode
 
 
 def test_without_its_database_it_answers_with_no_old_figure(tmp_path):
