@@ -14,6 +14,9 @@ up to the moment at which the Bot API accepted the first message that names it. 
 of 5 s after all is ready. A trial of each kind makes a round; the server is killed last, when no run is under
 way. Twenty rounds take about 20 minutes. The last lines give each promise as kept or BROKEN, and the exit
 code is 1 when one is broken.
+
+  python benchmarks/alert_latency.py --trials 2                        all of it, in some minutes
+  python benchmarks/alert_latency.py --trials 1 --only server --keep   one kind; the logs stay
 """
 
 from __future__ import annotations

@@ -61,7 +61,11 @@ def test_the_machine_is_named(measured: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["pipeline", "database", "queries", "compression", "evaluation", "trading", "drift_simulation"]
+    "script",
+    [
+        *("pipeline", "database", "queries", "compression", "evaluation", "trading", "drift_simulation"),
+        "alert_latency",
+    ],
 )
 def test_help_shows_examples(modules, capsys, script):
     with pytest.raises(SystemExit, match="0"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -17,10 +16,8 @@ RUN_FAILED = heading("run_failed", "en")
 
 
 @pytest.fixture
-def judge(repository, monkeypatch):
-    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
-    yield __import__("alert_latency_judge")
-    sys.modules.pop("alert_latency_judge")
+def judge(modules):
+    return modules("alert_latency_judge")
 
 
 def message(symbol: str, rule: str = "run_failed") -> dict:
