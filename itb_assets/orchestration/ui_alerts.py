@@ -29,7 +29,7 @@ from itb_assets.orchestration.alerter import RULES_LOCK
 from itb_assets.orchestration.children import Child
 from itb_assets.settings import Settings
 
-QUIET_S = 60.0
+QUIET_S = 120.0
 """Longest time that rules wait for the first look at Dagster's events after a start."""
 
 TELL_S = 10.0

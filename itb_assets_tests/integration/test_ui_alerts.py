@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
@@ -57,11 +58,11 @@ def root(tmp_path_factory) -> Path:
 
 @contextmanager
 def serving(root: Path, bot: BotApi) -> Iterator[Ui]:
-    """Serve a UI whose alerts go to the bot."""
+    """Start a UI whose alerts go to the bot; it may not be up yet."""
     settings = {"ITB_TELEGRAM_TOKEN": TOKEN, "ITB_TELEGRAM_CHAT": "42", "ITB_TELEGRAM_URL": bot.url}
     running = Ui.start(root, **settings)
     try:
-        yield running.ready()
+        yield running
     finally:
         if running.process.poll() is None:
             running.stop()
@@ -82,11 +83,18 @@ def make_silent(root: Path) -> None:
         assert connection.execute(sa.text(statement), {"name": HEARTBEAT}).rowcount == 1
 
 
-def beat_of(root: Path, name: str) -> datetime | None:
+def beat_of(root: Path, name: str) -> datetime:
     """Return when a process of the alerts was alive."""
     with tables(root) as connection:
-        found = store.beats(connection).get(name)
-    return None if found is None else found.at
+        return store.beats(connection)[name].at
+
+
+def started(ui: Ui, name: str) -> psutil.Process | None:
+    """Return one of the servers once it is there."""
+    try:
+        return ui.child(name)
+    except StopIteration:
+        return None
 
 
 def alarms(bot: BotApi) -> list[str]:
@@ -98,6 +106,7 @@ def alarms(bot: BotApi) -> list[str]:
 def test_what_is_open_is_a_table_and_a_server_that_ends_is_told(root, bot, chromium, tmp_path):
     """The daemon is killed: the message is there before the command has ended, with what became of it."""
     with serving(root, bot) as ui:
+        ui.ready()
         assert "Alerts go to telegram." in ui.said
         training_failed(ui)
         bot.wait_for(lambda sent: "Training failed" in sent.text, timeout_s=90)
@@ -135,21 +144,27 @@ def training_failed(ui: Ui) -> None:
 
 
 def test_neither_a_start_nor_a_stop_is_a_silence(root, bot):
-    """Heartbeats are old at the start; at the end one server takes its time, and a run is cut."""
+    """Heartbeats are old and the daemon is late; at the end one server takes its time, and a run is cut."""
     server = EmbeddedPostgres(Layout(root).postgres_dir)
     server.start()
     make_silent(root)
     server.stop()
     began, before = datetime.now(UTC), len(alarms(bot))
     with serving(root, bot) as ui:
+        daemon = wait_for(lambda: started(ui, "dagster-daemon"), 90, "the daemon starts")
+        daemon.suspend()  # nothing is read for a while
+        ui.ready()
         bot.wait_for(lambda sent: "RESOLVED" in sent.text and "daemon" in sent.text, timeout_s=90)
-        wait_for(lambda: (beat_of(root, RULES_HEARTBEAT) or began) > began, 60, "rules are computed again")
+        time.sleep(RULE_S)
+        assert beat_of(root, RULES_HEARTBEAT) < began
+        daemon.resume()
+        wait_for(lambda: beat_of(root, RULES_HEARTBEAT) > began, 90, "rules are computed again")
+        assert beat_of(root, HEARTBEAT) > began
         ui.add_symbol(MARKET.symbol)
         web = ui.child("dagster-webserver")
         with market_lock(Layout(root).market_lock(MARKET)):  # the run cannot end before it is cut
             cut = ui.launch("build_market", f"1h|{MARKET.symbol}")
             wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), 60, "the run begins")
-            daemon = ui.child("dagster-daemon")
             web.suspend()
             ui.process.send_signal(signal.SIGINT)
             daemon.wait(20)
