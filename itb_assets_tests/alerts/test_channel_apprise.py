@@ -106,6 +106,18 @@ def test_a_message_of_one_line_has_no_title(sink):
     assert [(taken["title"], taken["message"]) for _, taken in sink.taken] == [("", "<b>alone</b>")]
 
 
+def test_what_a_service_has_no_room_for_goes_in_parts(sink, monkeypatch):
+    """Discord takes 2,000 characters, others less: nothing of a message is cut off."""
+    from apprise.plugins.custom_json import NotifyJSON  # noqa: PLC0415 - slow to import, and optional
+
+    monkeypatch.setattr(NotifyJSON, "body_maxlen", 200)
+    lines = [f"line {number} of many" for number in range(40)]
+    channel(address(sink)).send("\n".join(lines))
+    assert len(sink.taken) > 3
+    said_in_all = " ".join(f"{taken['title']} {taken['message']}" for _, taken in sink.taken)
+    assert [line for line in lines if line not in said_in_all.replace("<br>", " ")] == []
+
+
 def test_what_shows_no_links_gets_their_addresses(sink, monkeypatch):
     from apprise import NotifyFormat  # noqa: PLC0415 - slow to import, and optional
     from apprise.plugins.custom_json import NotifyJSON  # noqa: PLC0415 - as above

@@ -12,16 +12,21 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
-from dispatching import dispatching, eventually, put
+from dispatching import dispatching, eventually, put, real_clock
 from hostile_wire import ANSWERS, each_form_in_turn, hostile, one_form
 from loguru import logger
 from pydantic import SecretStr
 
+from itb_assets.domain.alerts import Level
+from itb_assets.errors import StorageError
+from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.apprise_channel import Apprise
 from itb_assets.observability.alerts.channels import NotSent
+from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.alerts.slack import Slack
 from itb_assets.observability.alerts.telegram import Telegram
 from itb_assets.observability.logs import configure_logging, get_logger, redact, register_secret
+from itb_assets.storage.database_errors import database_errors
 from itb_assets.storage.migrations import migrate
 
 BOT_KEY = "AAH-s3cretTokenOfTheBot_xyz"
@@ -235,6 +240,29 @@ def test_threads_that_wait_for_a_slow_head_end_and_say_nothing(written):
         thread.join(5)
         assert not thread.is_alive()
     assert found_in(written()) == []
+
+
+def test_an_error_of_the_database_brings_no_secret_into_what_is_written(alerts_tables, written):
+    """It names the row that it refuses, and what the statement was given: a message may repeat a secret."""
+    register_secret(BOT_KEY)
+    said = {"dedup_key": "one", "channel": "", "level": Level.ERROR, "kind": "opened"}
+    draft = outbox.Draft(**said, message={"title": BOT_KEY})
+    with (
+        pytest.raises(StorageError) as raised,
+        database_errors(alerts_tables.url),
+        alerts_tables.begin() as connection,
+    ):
+        outbox.enqueue(connection, draft, now=real_clock())
+    cause = raised.value.__context__
+    assert cause is not None
+    assert BOT_KEY in str(cause)
+    assert found_in(in_short(cause)) == []
+    for error in (cause, raised.value):
+        get_logger(error=error, words=str(error)).opt(exception=error).error(f"not put in: {error}")
+    everything = written()
+    assert "Failing row contains" in everything
+    assert found_in(everything) == []
+    assert found_in(redact(str(raised.value))) == []
 
 
 @pytest.mark.parametrize("key", KEYS)

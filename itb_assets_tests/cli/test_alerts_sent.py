@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +49,11 @@ def test_what_to_do_is_a_link_where_the_docs_have_an_address_and_named_where_not
         assert len(sink.asked) == 1
     assert in_html in sent["telegram"]
     assert in_slack in sent["slack"]
+
+
+def test_a_test_leads_to_a_section_that_is_there():
+    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    assert "\n## Alerts: what to do\n" in page.read_text("utf-8")
 
 
 def test_no_command_says_a_secret_that_a_messenger_repeats(tmp_path, postgres_url):
