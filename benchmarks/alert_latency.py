@@ -189,12 +189,20 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _some(text: str) -> int:
+    """Return a number of one or more; what is kept by nothing promises nothing."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} trials: expected one or more")
+    return number
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--trials", type=int, default=20, help="trials of each kind (default 20); one takes about a minute")
+    add("--trials", type=_some, default=20, help="trials of each kind (default 20); one takes about a minute")
     add("--only", action="append", choices=list(KINDS), help="this kind alone; may be given several times")
     add("--seed", type=int, default=7, help="of the moments of the causes (default 7)")
     add("--json", action="store_true", help="print everything as JSON, every trial with its times")

@@ -43,7 +43,7 @@ _WAITING = "SELECT count(*) FROM alert_outbox WHERE sent_at IS NULL AND dead_at 
 _LOOKED = "SELECT 1 FROM heartbeats WHERE name = 'dagster_events' AND at > to_timestamp(:since)"
 # Twenty kills of one server within minutes are flapping, and rightly told once: what is over is made older.
 _AGE = (
-    "UPDATE alert_incidents SET opened_at = opened_at - INTERVAL '1 hour', flapping_at = NULL, "
+    "UPDATE alert_incidents SET opened_at = opened_at - INTERVAL '1 day', flapping_at = NULL, "
     "flapping_level = NULL WHERE rule = ANY(:rules) AND resolved_at IS NOT NULL"
 )
 
@@ -207,7 +207,7 @@ def _server(room: Room, number: int) -> Cause:
     room.made.ask(_AGE, rules=list(OF_SERVER))
     room.pause("server", number)
     at = room.made.kill("code")
-    return Cause(at, OF_SERVER[0], ("server code",), other=OF_SERVER[1])
+    return Cause(at, "code_server", ("code server",), other=OF_SERVER[1])
 
 
 def settled(room: Room) -> None:
