@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from bot_api import UNLIMITED, BotApi
@@ -17,8 +18,9 @@ from PIL import Image
 from pydantic import SecretStr
 
 from itb_assets.domain.alerts import Level
+from itb_assets.observability.alerts import spoken
 from itb_assets.observability.alerts.channels import Moved, Refused, TryLater
-from itb_assets.observability.alerts.markup import cut, utf16_length
+from itb_assets.observability.alerts.markup import cut, plain, utf16_length
 from itb_assets.observability.alerts.telegram import Telegram
 
 FAMILY = "👨\u200d👩\u200d👧"
@@ -175,3 +177,17 @@ def test_a_name_that_is_looked_up_for_long_is_given_up_and_nothing_is_sent_after
         thread.join(5)
     assert len(waiting) == 1
     assert api.sent == []
+
+
+@pytest.mark.parametrize(("count", "lines"), [(2, 2), (30, 30), (31, 31), (500, 31)])
+def test_rows_that_nobody_has_words_for_are_named_or_counted(monkeypatch, count, lines):
+    """They count as sent: none of them may be left out without a word."""
+    monkeypatch.setattr(spoken, "digest", lambda *_, **__: 1 / 0)
+    rows_of = [
+        SimpleNamespace(id=at, level=Level.ERROR, message={"title": "&" * 500}, leased_before=True)
+        for at in range(count)
+    ]
+    text = spoken.Spoken().text(rows_of)
+    assert len(text.splitlines()) == lines
+    assert utf16_length(plain(text)) <= 4096
+    assert text.endswith(f"… and {count - 30} more lines") is (count > 30)

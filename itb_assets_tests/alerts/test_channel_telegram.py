@@ -64,8 +64,19 @@ def test_a_topic_of_a_group_is_named(api):
     telegram(api, GROUP, thread=7).send("in a topic")
     telegram(api, GROUP, thread=7).send("with a chart", picture())
     assert [sent.thread for sent in api.sent] == ["7", "7"]
-    with pytest.raises(Refused, match="message thread not found"):
-        telegram(api, GROUP, thread=8).send("in a topic that is none")
+
+
+@pytest.mark.parametrize("chart", [None, picture()], ids=["text", "chart"])
+@pytest.mark.parametrize("words", ["", "Bad Request: TOPIC_CLOSED", "Bad Request: TOPIC_DELETED"])
+def test_a_topic_that_is_closed_or_gone_does_not_cost_the_message(api, words, chart):
+    if words:
+        api.fault("refused", words=words, times=1 if chart is None else 2)
+    receipt = telegram(api, GROUP, thread=7 if words else 8).send("a text", chart)
+    assert [(sent.chat, sent.thread, sent.text, sent.photo) for sent in api.sent] == [
+        (str(GROUP), "", "a text", chart)
+    ]
+    assert "outside its topic: Telegram answered 400" in receipt.note
+    assert receipt.posts == 2
 
 
 def test_a_chart_carries_a_short_text_as_its_caption(api):

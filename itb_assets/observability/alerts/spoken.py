@@ -42,6 +42,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+_MOST_BARE = 30
+"""So many titles fit into a message whatever is in them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spoken:
     """In which language, and where the page lies that says what to do."""
@@ -65,7 +69,8 @@ class Spoken:
             return digest(rows, self.language, docs_url=self.docs_url)
         except Exception as error:  # noqa: BLE001 - an alert that reads badly is better than none
             get_logger(outbox=[row.id for row in rows]).error(f"no words for it: {type(error).__name__}")
-            return "\n".join(_bare(row) for row in rows[:30])
+            named, left = [_bare(row) for row in rows[:_MOST_BARE]], len(rows) - _MOST_BARE
+            return "\n".join([*named, *([word("more lines", self.language, left)] if left > 0 else [])])
 
     def alive(
         self, now: datetime, *, oldest: tuple[str, timedelta] | None, **figures: object

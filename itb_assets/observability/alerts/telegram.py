@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -37,6 +38,7 @@ _BEYOND_CHATS = 1 << 53
 """Numbers of chats have at most 52 bits, says the Bot API."""
 
 _BAD_TEXT = ("can't parse entities", "is too long")
+_NO_TOPIC = ("message thread not found", "TOPIC_CLOSED", "TOPIC_DELETED")
 
 
 class Telegram:
@@ -76,9 +78,21 @@ class Telegram:
         """Send a message; raise TryLater, Refused or Moved.
 
         A chart carries a text of up to 1,024 characters as its caption; a longer text goes first and the
-        chart after it. A chart that is not taken, and a text whose tags are not, never cost the message:
-        it goes out without the one, or as plain text, and the receipt says so.
+        chart after it. A chart that is not taken, a text whose tags are not, and a topic that is closed or
+        gone never cost the message: it goes out without the one, as plain text, or to the group itself, and
+        the receipt says so.
         """
+        try:
+            return self._send(text_html, chart)
+        except Refused as refused:
+            if self.thread is None or not any(words in str(refused) for words in _NO_TOPIC):
+                raise
+            why = f"outside its topic: {refused}"
+        group = Telegram(self._token, self.chat, base_url=self.base_url, timeouts_s=self._timeouts_s)
+        sent = group._send(text_html, chart)
+        return replace(sent, posts=sent.posts + 1, note=_join(why, sent.note))
+
+    def _send(self, text_html: str, chart: bytes | None) -> Receipt:
         text_html = clean(text_html)
         if chart is None:
             return self._text(text_html)
