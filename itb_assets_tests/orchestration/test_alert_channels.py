@@ -7,6 +7,7 @@ import pytest
 from itb_assets.domain.alerts import Level
 from itb_assets.errors import ConfigError
 from itb_assets.observability.alerts.telegram import Telegram
+from itb_assets.orchestration import alert_desk
 from itb_assets.orchestration.alert_channels import channel_names, channels_of, config_of, docs_page
 from itb_assets.settings import load_settings
 
@@ -112,3 +113,26 @@ def test_the_topic_of_a_group_reaches_the_channel():
 )
 def test_the_page_that_says_what_to_do_is_found_below_the_address_of_the_docs(address, page):
     assert docs_page(load_settings(docs_url=address)) == page
+
+
+@pytest.mark.parametrize(("docs", "linked"), [(None, False), ("https://host/docs", True)])
+def test_the_doctor_says_where_messages_have_no_link(monkeypatch, docs, linked):
+    monkeypatch.setattr(alert_desk, "heartbeat_age_s", lambda _: 3.0)
+    said = alert_desk.alerter_state(load_settings(**TELEGRAM, docs_url=docs))
+    assert said.startswith("tells over telegram, last heartbeat 0:00:03 ago")
+    assert said.endswith("without a link to it: set ITB_DOCS_URL to where docs/ is read") is not linked
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (APPRISE | {"apprise_urls": "nothing://abcdefgh"}, "address 1 of ITB_APPRISE_URLS"),
+        (SLACK | {"slack_url": "abcdefgh"}, "the webhook of Slack"),
+        (TELEGRAM | {"telegram_chat": "no chat"}, "the chat of Telegram"),
+    ],
+)
+def test_the_doctor_finds_a_channel_that_is_set_up_wrong(settings, named):
+    """Before a message is refused for it, and without repeating the address."""
+    with pytest.raises(ConfigError, match=named) as caught:
+        alert_desk.alerter_state(load_settings(**settings))
+    assert "abcdefgh" not in str(caught.value)
