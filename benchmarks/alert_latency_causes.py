@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 from alert_latency_deployment import HERE, LOCATION, Deployment, Undone
 from alert_latency_judge import Trial, names
 from alert_latency_prepare import FREQ
@@ -22,6 +23,7 @@ from alert_latency_strategy import VARIANT
 
 from itb_assets.domain.markets import Market
 from itb_assets.observability.alerts.catalogue import heading
+from itb_assets.observability.alerts.messages import headline, where
 from itb_assets.observability.alerts.rules.words import said
 
 PHASE_S = 5.0
@@ -54,15 +56,20 @@ class Cause:
 
     at: float
     rule: str
-    place: tuple[str, ...]
+    labels: Mapping[str, str]
     other: str = ""
     """Another rule whose message says it as well, of no place."""
 
+    @property
+    def place(self) -> str:
+        """What it is about, as messages write it."""
+        return where(self.labels)
+
     def told_by(self, text: str) -> str | None:
         """Return the rule by which a message says this, None where it does not."""
-        if names(text, _heading(self.rule), self.place):
+        if names(text, _heading(self.rule, self.labels), self.place.split(" · ")):
             return self.rule
-        return self.other if self.other and names(text, _heading(self.other), ()) else None
+        return self.other if self.other and names(text, _heading(self.other, {}), ()) else None
 
 
 @dataclass
@@ -78,14 +85,14 @@ class Room:
         """Bring a trouble about and wait for its message."""
         try:
             cause = CAUSES[kind](self, number)
-        except (Undone, Refused, OSError) as error:
+        except (Undone, Refused, OSError, sa.exc.SQLAlchemyError) as error:
             self.made.gates.open(symbol_of(kind, number), "pass")  # whoever comes late does not wait
             return Trial(kind, number, trouble=str(error))
         try:
             at, rule = self.made.until(lambda: self._told(cause), MESSAGE_S, "the message")
         except Undone as error:
-            return Trial(kind, number, " ".join(cause.place), cause.at, trouble=str(error))
-        return Trial(kind, number, " ".join(cause.place), cause.at, at, rule)
+            return Trial(kind, number, cause.place, cause.at, trouble=str(error))
+        return Trial(kind, number, cause.place, cause.at, at, rule)
 
     def pause(self, kind: str, number: int) -> None:
         """Wait for the moment of a cause."""
@@ -124,8 +131,10 @@ class Room:
         return None
 
 
-def _heading(rule: str) -> str:
-    return heading(rule, "en") or said("en", f"title {rule}", {})
+def _heading(rule: str, labels: Mapping[str, str]) -> str:
+    """Return what messages call what a rule found; those that are computed have a title of their own."""
+    title = "" if heading(rule, "en") else said("en", f"title {rule}", {})
+    return headline({"rule": rule, "labels": labels, "title": title}, "en")[0]
 
 
 def symbol_of(kind: str, number: int) -> str:
@@ -141,7 +150,7 @@ def _step(room: Room, number: int) -> Cause:
     symbol = _gated(room, "step", number)
     room.made.gates.open(symbol, "raise")
     at = room.made.until(lambda: room.made.gates.raised_at(symbol), READY_S, "the error")
-    return Cause(at, "pipeline_error", (symbol,))
+    return Cause(at, "pipeline_error", {"symbol": symbol})
 
 
 def _gated(room: Room, kind: str, number: int, checks: tuple[str, ...] = ()) -> str:
@@ -160,7 +169,7 @@ def _worker(room: Room, number: int) -> Cause:
     at = time.time()
     os.kill(int(pid or 0), signal.SIGKILL)
     room.made.gates.open(symbol, "pass")  # for the run that Dagster starts in its place
-    return Cause(at, "run_failed", (symbol,))
+    return Cause(at, "run_failed", {"symbol": symbol})
 
 
 def _check(room: Room, number: int) -> Cause:
@@ -168,7 +177,7 @@ def _check(room: Room, number: int) -> Cause:
     room.made.gates.open(symbol, "cheat")
     run_id = room.again[symbol]
     at = room.made.until(lambda: room.runs.evaluated_at(run_id), READY_S, "the check")
-    return Cause(at, "check_failed", (symbol, "look_ahead"))
+    return Cause(at, "check_failed", {"symbol": symbol, "check": "look_ahead"})
 
 
 def _drift(room: Room, number: int) -> Cause:
@@ -185,7 +194,7 @@ def _drift(room: Room, number: int) -> Cause:
         return None
 
     at = room.made.until(recorded, READY_S, "the look for drift")
-    return Cause(at, "model_drift", (symbol,))
+    return Cause(at, "model_drift", {"symbol": symbol})
 
 
 def _collector(room: Room, number: int) -> Cause:
@@ -199,7 +208,7 @@ def _collector(room: Room, number: int) -> Cause:
     room.pause("collector", number)
     at = room.made.kill(symbol)
     del room.made.parts[symbol]
-    return Cause(at, "orderbook_stopped", (symbol,))
+    return Cause(at, "orderbook_stopped", {"symbol": symbol})
 
 
 def _server(room: Room, number: int) -> Cause:
@@ -207,7 +216,7 @@ def _server(room: Room, number: int) -> Cause:
     room.made.ask(_AGE, rules=list(OF_SERVER))
     room.pause("server", number)
     at = room.made.kill("code")
-    return Cause(at, "code_server", ("code server",), other=OF_SERVER[1])
+    return Cause(at, OF_SERVER[0], {"server": "code"}, other=OF_SERVER[1])
 
 
 def settled(room: Room) -> None:

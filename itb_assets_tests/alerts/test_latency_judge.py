@@ -11,6 +11,7 @@ from itb_assets.observability.alerts.catalogue import heading
 from itb_assets.observability.alerts.digest import digest
 from itb_assets.observability.alerts.markup import plain
 from itb_assets.observability.alerts.messages import render
+from itb_assets.observability.alerts.rules.words import said
 
 RUN_FAILED = heading("run_failed", "en")
 
@@ -112,3 +113,28 @@ def test_in_a_digest_trouble_and_place_share_a_line(judge):
     text = plain(digest([row("STEP01USDT"), row("STEP02USDT", rule="check_failed")]))
     assert judge.names(text, RUN_FAILED, ["STEP01USDT"])
     assert not judge.names(text, RUN_FAILED, ["STEP02USDT"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "watched", "others"),
+    [
+        ("pipeline_error", {"symbol": "STEP01USDT"}, {"freq": "1h", "asset": "processed/features"}),
+        ("run_failed", {"symbol": "WORKER01USDT"}, {"freq": "1h", "job": "build_market"}),
+        ("check_failed", {"symbol": "CHECK01USDT", "check": "look_ahead"}, {"asset": "processed/features"}),
+        ("model_drift", {"symbol": "DRIFT01USDT"}, {"freq": "1h", "variant": "latency"}),
+        ("orderbook_stopped", {"symbol": "COLLECTOR01USDT"}, {}),
+        ("automation_failed", {"server": "code"}, {}),
+    ],
+)
+def test_each_cause_knows_its_own_message(modules, rule, watched, others):
+    cause = modules("alert_latency_causes").Cause(0.0, rule, watched)
+    title = said("en", f"title {rule}", {}) if rule == "orderbook_stopped" else "something is wrong"
+    own = message("", rule) | {"labels": watched | others, "title": title}
+    other = own | {"labels": {"symbol": "OTHERUSDT"}}
+    rows = [
+        SimpleNamespace(kind="opened", message=one, chart=None, leased_before=False) for one in (own, other)
+    ]
+    assert cause.told_by(plain(render("opened", own))) == rule
+    assert cause.told_by(plain(digest(rows))) == rule
+    assert cause.told_by(plain(render("resolved", own))) is None
+    assert cause.told_by(plain(render("opened", other))) is None
