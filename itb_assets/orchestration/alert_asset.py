@@ -122,7 +122,7 @@ def _row(incident: Incident) -> dict[str, Any]:
         "id": incident.id,
         "level": incident.level.label,
         "what": _cell(": ".join(part for part in (incident.title, incident.detail) if part)),
-        "since": f"{incident.first_at.astimezone(UTC):%d %b %H:%M} UTC",
+        "since": f"{incident.first_at.astimezone(UTC):%d %b %H:%M} UTC".replace(" ", "\N{NO-BREAK SPACE}"),
         "acknowledged": _cell(incident.acked_by or "no"),
         "run": f"[open]({incident.url})" if incident.url else "",
     }

@@ -101,7 +101,8 @@ def test_each_row_tells_how_bad_what_since_when_and_where(room: Room):
     assert said == "2 incidents are open"
     assert heads == "| id | level | what | since | acknowledged | run |"
     assert first.startswith(f"| {found.id} | error | {KLINES} ")
-    assert f"| {found.first_at.astimezone(UTC):%d %b %H:%M} UTC | no |" in first
+    since = f"{found.first_at.astimezone(UTC):%d %b %H:%M} UTC".replace(" ", "\N{NO-BREAK SPACE}")
+    assert f"| {since} | no |" in first
     assert first.endswith(f"| [open]({UI}/runs/{result.run_id}) |")
     assert r"| warning | \<b\>a\|b\</b\> \[c\](d) |" in second
 
