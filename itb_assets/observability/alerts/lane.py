@@ -139,7 +139,7 @@ class Lane:
     def step(self, connection: sa.Connection) -> float:
         """Send at most one message; return after how many seconds there may be another."""
         now = self._clock()
-        state = self._known().seen(now)
+        state = self._state = self._known().seen(now)  # kept: after a clock was put back a pause begins once
         if (wait := state.wait_s(now)) > 0:
             return wait
         with connection.begin():
