@@ -171,7 +171,7 @@ def alerts_unsilence(
 
 @alerts_app.command("test")
 def alerts_test(
-    text: Annotated[str, typer.Argument(help="What the message says.")] = "alerts arrive",
+    text: Annotated[str, typer.Argument(help="What the message says; default: that alerts arrive.")] = "",
     *,
     channel: Annotated[
         str | None, typer.Option(help="Only this one: telegram, slack or apprise. Default: all.")

@@ -152,7 +152,7 @@ def _run_failed(told: Told) -> Iterator[Occurrence]:
         rule=RUN_FAILED,
         level=Level.WARNING if again else Level.ERROR,
         labels=labels,
-        title=f"run of {told.run.job or 'a job'}{words_of(labels)}: "
+        title=f"run of {_job(told.run.job)}{words_of(labels)}: "
         + ("ended early, Dagster starts it again" if again else "failed"),
         detail=first_line(detail),
     )
@@ -169,9 +169,13 @@ def _run_succeeded(told: Told) -> Iterator[Occurrence]:
                 rule=RUN_FAILED,
                 level=Level.ERROR,
                 labels=labels,
-                title=f"run of {job}{words_of(labels)}: works again",
+                title=f"run of {_job(job)}{words_of(labels)}: works again",
                 resolves=True,
             )
+
+
+def _job(name: str) -> str:
+    return "assets picked by hand" if name == ASSET_JOB else name or "a job"
 
 
 def _run_labels(told: Told, job: str) -> dict[str, str]:

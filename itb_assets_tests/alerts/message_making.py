@@ -3,13 +3,17 @@
 What is expected of them belongs to the tests.
 """
 
-# ruff: noqa: RUF001 - the signs are those that people see
+
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
+
+from itb_assets.observability.alerts.catalogue import Language
+from itb_assets.observability.alerts.rules.words import said
 
 DOCS = "https://docs.example.com/operations"
 RUN = "https://dagster.example.com/runs/6f1c9e52"
@@ -30,8 +34,15 @@ def training_failed(**other: Any) -> dict[str, Any]:
     return {
         "rule": "training_failed",
         "level": "error",
-        "labels": {"algo": "gb", "asset": "models", "freq": "5m", "label": "high_20", "symbol": "BTCUSDT"},
-        "title": "models BTCUSDT 5m: training failed",
+        "labels": {
+            "algo": "gb",
+            "asset": "models/brisk/gb/high_20",
+            "freq": "5m",
+            "label": "high_20",
+            "symbol": "BTCUSDT",
+            "variant": "brisk",
+        },
+        "title": "models/brisk/gb/high_20 of BTCUSDT 5m: training failed",
         "detail": "DataContractError: 812 rows with a label, expected at least 1000 (terminal)",
         "action": "alert-training-failed",
         "url": RUN,
@@ -43,22 +54,14 @@ def training_failed(**other: Any) -> dict[str, Any]:
     } | other
 
 
-def daily_loss(language: str = "en", **other: Any) -> dict[str, Any]:
+def daily_loss(language: Language = "en", **other: Any) -> dict[str, Any]:
     """Return what a rule over the database leads to, which speaks the language itself."""
-    words = {
-        "en": (
-            "daily loss above the limit",
-            "6.20 % lost today: −620.00 USDT of 10,000.00, 14 trades ended",
-        ),
-        "pt": (
-            "perda diária acima do limite",
-            "6,20 % perdidos hoje: −620,00 USDT de 10.000,00, 14 trades encerrados",
-        ),
-    }[language]
+    lost = {"loss": 6.2, "limit": 5.0, "pnl": -620.0, "currency": "USDT", "capital": 10_000.0, "trades": 14}
+    words = said(language, "title daily_loss", {}), said(language, "loss", lost)
     return {
         "rule": "daily_loss",
         "level": "critical",
-        "labels": {"currency": "USDT"},
+        "labels": {"account": "binance_spot main", "currency": "USDT"},
         "title": words[0],
         "detail": words[1],
         "action": "alert-daily-loss",
@@ -76,8 +79,8 @@ def data_stale(symbol: str = "ETHUSDT", **other: Any) -> dict[str, Any]:
         "rule": "data_stale",
         "level": "warning",
         "labels": {"freq": "5m", "symbol": symbol},
-        "title": "data are late",
-        "detail": "the newest kline closed 23 minutes ago",
+        "title": said("en", "title data_stale", {}),
+        "detail": said("en", "stale", {"age": timedelta(minutes=23)}),
         "action": "alert-data-stale",
         "at": "2026-11-22T16:41:00+00:00",
         "first_at": "2026-11-22T16:41:00+00:00",
@@ -107,12 +110,22 @@ def model_drift(**other: Any) -> dict[str, Any]:
 
 def profit_report(**other: Any) -> dict[str, Any]:
     """Return a report of many lines."""
+    days = (
+        {
+            "who": "binance_spot main BTCUSDT (executed)",
+            "pnl": 31.5,
+            "currency": "USDT",
+            "wins": 3,
+            "trades": 4,
+        },
+        {"who": "BTCUSDT 5m brisk (on paper)", "pnl": 12.4, "currency": "USDT", "wins": 9, "trades": 14},
+        {"who": "ETHUSDT 5m brisk (on paper)", "pnl": -3.1, "currency": "USDT", "wins": 5, "trades": 11},
+    )
     return {
         "rule": "daily_pnl",
         "level": "info",
-        "title": "profit and loss of 2026-11-21",
-        "detail": "BTCUSDT 5m high_20, on paper: +12.40 USDT, 9 of 14 won\n"
-        "ETHUSDT 5m high_20, on paper: −3.10 USDT, 5 of 11 won\nexecuted: no trade ended",
+        "title": said("en", "title daily_pnl", {"day": "21 Nov 2026"}),
+        "detail": "\n".join(said("en", "report pnl", each) for each in days),
         "at": "2026-11-22T06:00:00+00:00",
     } | other
 

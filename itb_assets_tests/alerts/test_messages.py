@@ -18,7 +18,8 @@ from itb_assets.observability.alerts import catalogue, markup, messages, post
 from itb_assets.observability.alerts.catalogue import LANGUAGES, heading, length, moment, word
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.config_rules import EventRule
-from itb_assets.observability.alerts.messages import render, where
+from itb_assets.observability.alerts.messages import render
+from itb_assets.observability.alerts.places import where
 
 KINDS = ("opened", "repeated", "resolved", "report", "test", "alive")
 
@@ -31,7 +32,7 @@ def test_an_alert_says_everything_in_few_lines():
     html = render("opened", training_failed(), docs_url=DOCS)
     assert shown_text(html).splitlines() == [
         "❌ ERROR: Training failed",
-        "BTCUSDT 5m · models · gb · high_20",
+        "BTCUSDT 5m · models/brisk/gb/high_20",
         "DataContractError: 812 rows with a label, expected at least 1000 (terminal)",
         "22 Nov 14:02 UTC",
         "What to do · Open the run · incident 17",
@@ -42,8 +43,8 @@ def test_an_alert_says_everything_in_few_lines():
 
 def test_the_same_in_portuguese():
     assert lines("opened", training_failed(), "pt", docs_url=DOCS) == [
-        "❌ ERRO: Treino do modelo falhou",
-        "BTCUSDT 5m · models · gb · high_20",
+        "❌ ERRO: Treinamento do modelo falhou",
+        "BTCUSDT 5m · models/brisk/gb/high_20",
         "DataContractError: 812 rows with a label, expected at least 1000 (terminal)",
         "22/11 14:02 UTC",
         "O que fazer · Abrir a execução · incidente 17",
@@ -73,7 +74,7 @@ def test_what_is_over_says_how_long_it_lasted_and_asks_for_nothing():
     over = training_failed(at="2026-11-23T15:03:00+00:00", occurrences=5, why="over", detail="")
     assert lines("resolved", over, docs_url=DOCS) == [
         "✅ RESOLVED: Training failed",
-        "BTCUSDT 5m · models · gb · high_20",
+        "BTCUSDT 5m · models/brisk/gb/high_20",
         "lasted 1 day 1 h: 22 Nov 14:02 UTC to 23 Nov 15:03 UTC · 5 times",
         "Open the run · incident 17",
     ]
@@ -128,10 +129,10 @@ def test_letters_that_turn_a_line_round_or_cannot_be_sent_are_left_out():
 
 def test_a_report_keeps_its_lines():
     assert lines("report", profit_report()) == [
-        "📊 Profit and loss of 2026-11-21",
-        "BTCUSDT 5m high_20, on paper: +12.40 USDT, 9 of 14 won",
-        "ETHUSDT 5m high_20, on paper: −3.10 USDT, 5 of 11 won",
-        "executed: no trade ended",
+        "📊 Profit and loss of 21 Nov 2026",
+        "binance_spot main BTCUSDT (executed): +31.50 USDT, 3 of 4 won",
+        "BTCUSDT 5m brisk (on paper): +12.40 USDT, 9 of 14 won",
+        "ETHUSDT 5m brisk (on paper): −3.10 USDT, 5 of 11 won",
     ]
 
 

@@ -117,7 +117,7 @@ def _of_resolve(
         return _quiet("silenced", "resolved", f"silence {quiet.id}")
     if flaps(changes):
         return _quiet("flapping", "resolved")
-    return Verdict(notify=True, why="over", kind="resolved")
+    return Verdict(notify=True, why="gone" if occurrence.gone else "over", kind="resolved")
 
 
 def _of_occurrence(

@@ -54,9 +54,10 @@ class Occurrence:
 
     `labels` are the identity of what is wrong (asset, symbol, freq, variant, ...), `detail` the first line
     of the error or figures, `action` an anchor in docs/operations.md, `chart` a PNG. With `resolves` it says
-    that what had this identity is over. Text that a database cannot hold is replaced and what is too long is
-    cut, because a report with bad words is better than none; raises DataContractError for a rule or a label
-    whose name is none, for no event_id and for a time without a zone.
+    that what had this identity is over, with `gone` too that nobody knows whether it is good now. Text that a
+    database cannot hold is replaced and what is too long is cut, because a report with bad words is better
+    than none; raises DataContractError for a rule or a label whose name is none, for no event_id and for a
+    time without a zone.
     """
 
     event_id: str
@@ -70,6 +71,7 @@ class Occurrence:
     at: datetime
     chart: bytes | None = field(default=None, repr=False)
     resolves: bool = False
+    gone: bool = False
 
     def __post_init__(self) -> None:
         """Check what identity rests on and bring the words into a form that can be kept."""

@@ -17,6 +17,7 @@ Why = Literal[
     "flapping",
     "over",
     "settled",
+    "gone",
     "silenced",
     "inhibited",
     "acknowledged",

@@ -16,16 +16,16 @@ from itb_assets.observability.alerts.messages import (
     TEXT_LIMIT,
     headline,
     labels_of,
-    level_of,
     render,
+    section_of,
     text_of,
     time_of,
-    where,
 )
+from itb_assets.observability.alerts.places import where
 
 LIST_COMMAND = "itb alerts list"
 
-_ORDER = ("critical", "error", "warning", "info", "resolved", "report")
+_ORDER = ("critical", "error", "warning", "info", "ended", "resolved", "report")
 _NOTICES = {"report", "alive", "test"}
 _NAME_LENGTH, _PLACE_LENGTH, _DETAIL_LENGTH = 120, 90, 110
 _KEPT_FREE = 500
@@ -121,7 +121,7 @@ def _grouped(rows: Iterable[Row], language: Language) -> list[_Group]:
     groups: dict[tuple[str, str, str], _Group] = {}
     for row in rows:
         section = _section_of(row)
-        place = where(labels_of(row.message), most=_PLACE_LENGTH)
+        place = where(labels_of(row.message), most=_PLACE_LENGTH, language=language)
         name = cut(headline(row.message, language)[0], _NAME_LENGTH)
         identity = text_of(row.message, "rule") or name
         groups.setdefault((section, identity, place), _Group(section, name, place)).rows.append(row)
@@ -157,9 +157,7 @@ def _section(name: str, language: Language) -> str:
 
 
 def _section_of(row: Row) -> str:
-    if row.kind == "resolved":
-        return "resolved"
-    return "report" if row.kind in _NOTICES else level_of(row.message)
+    return "report" if row.kind in _NOTICES else section_of(row.kind, row.message)
 
 
 def _word(name: str, language: Language) -> str:

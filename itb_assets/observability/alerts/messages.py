@@ -30,6 +30,9 @@ from itb_assets.observability.alerts.markup import (
     plain,
     utf16_length,
 )
+from itb_assets.observability.alerts.places import where
+
+__all__ = ["TEXT_LIMIT", "fits", "headline", "labels_of", "level_of", "render", "text_of", "time_of"]
 
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
 DOCS_PAGE = "docs/operations.md"
@@ -39,7 +42,6 @@ _ROOMS = ((300, 900, 300), (300, 400, 300), (300, 150, 150), (150, 60, 60), (150
 """Characters for title, detail and labels, from what is wanted to what always fits."""
 _WORD = re.compile(r"\w+")
 _SMALL_WORDS = {"a", "an", "of", "the"}
-_NAMED_FIRST = ("symbol", "freq", "asset", "variant", "algo", "label", "currency")
 _LINK_LENGTH, _LINE_LENGTH, _PLACE_LENGTH = 300, 300, 80
 
 
@@ -78,18 +80,6 @@ def render(
     )
 
 
-def where(labels: Mapping[str, str], *, most: int = 300) -> str:
-    """Return what an alert is about in a line: the market, the asset, then whatever else names it.
-
-    >>> where({"label": "high_20", "freq": "5m", "symbol": "BTCUSDT", "sensor": "clock"})
-    'BTCUSDT 5m · high_20 · sensor clock'
-    """
-    market = " ".join(str(labels[name]) for name in ("symbol", "freq") if labels.get(name))
-    known = [str(labels[name]) for name in _NAMED_FIRST[2:] if labels.get(name)]
-    others = [f"{name} {value}" for name, value in labels.items() if name not in _NAMED_FIRST and value]
-    return cut(" · ".join(part for part in (market, *known, *others) if part), most)
-
-
 def headline(message: Mapping[str, Any], language: Language) -> tuple[str, str]:
     """Return what an alert is called, and what its cause calls it where that says more.
 
@@ -100,10 +90,12 @@ def headline(message: Mapping[str, Any], language: Language) -> tuple[str, str]:
     """
     title = " ".join(text_of(message, "title").split())
     rule = text_of(message, "rule")
+    labels = labels_of(message)
+    rule = "code_server" if rule == "automation_failed" and "server" in labels else rule
     name = heading(rule, language)
     if not name:
         return _capital(title or rule.replace("_", " ")), ""
-    known = _words(f"{name} {heading(rule, 'en')} {where(labels_of(message))}")
+    known = _words(f"{name} {heading(rule, 'en')} {where(labels)} {' '.join(map(str, labels.values()))}")
     return name, "" if _words(title) <= known else title
 
 
@@ -140,10 +132,17 @@ def level_of(message: Mapping[str, Any]) -> str:
     return level if level in {"critical", "error", "warning", "info"} else "error"
 
 
+def section_of(kind: str, message: Mapping[str, Any]) -> str:
+    """Return under which head a message stands: its level, or that it is over, as good or as not known."""
+    if kind != "resolved":
+        return level_of(message)
+    return "ended" if text_of(message, "why") == "gone" else "resolved"
+
+
 def _capital(title: str) -> str:
     """Return a title with a capital, unless it begins with the name of something."""
     first = title.partition(" ")[0]
-    return title[:1].upper() + title[1:] if first.isalpha() and first.islower() else title
+    return title[:1].upper() + title[1:] if first.replace("-", "").isalpha() and first.islower() else title
 
 
 def _words(text: str) -> set[str]:
@@ -173,13 +172,13 @@ def _alert(
     mark: Sequence[str],
     room: Room,
 ) -> list[str]:
-    head = "resolved" if kind == "resolved" else level_of(message)
+    head = section_of(kind, message)
     name, title = headline(message, language)
     detail = text_of(message, "detail").strip().partition("\n")[0]
     return [
         f"{SIGNS[head]} {bold(f'{word(head, language)}: {cut(name, room.title)}')}",
         *mark,
-        escape(where(labels_of(message), most=room.labels)),
+        escape(where(labels_of(message), most=room.labels, language=language)),
         escape(cut(title, room.title)) if kind != "resolved" else "",
         code(cut(detail, room.detail)),
         escape(_timing(kind, message, language)),

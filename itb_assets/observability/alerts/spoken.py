@@ -86,7 +86,8 @@ class Spoken:
         """Return what another channel is told of one that refuses."""
         said = {
             "title": self._word("refuses", channel=channel),
-            "detail": f"{why}\n{self._word('instead')}",
+            "detail": f"{why} · {self._word('instead')}",
+            "action": "alert-alert-delivery-lagging",
         }
         return {"level": Level.CRITICAL.label, "at": now.isoformat(), **said}
 

@@ -200,7 +200,11 @@ def everything_wrong(connection, now=NOW):
         trade(f"d{day}-{n}", -1.0, ended=TODAY - day * DAY + n * HOUR) for day in (1, 2, 3) for n in range(12)
     ]
     insert(connection, "trades", lost)
-    insert(connection, "model_drift", [drift("win_rate", "warning"), drift("psi:x", "error")])
+    insert(
+        connection,
+        "model_drift",
+        [drift("win_rate", "warning"), drift("psi:x", "error"), drift("drifted_features", "ok", n=9)],
+    )
     beat(connection, "trading", now - HOUR, {})
     beat(connection, "dagster_events", now - HOUR, {})
     beat(connection, "orderbook:BTCUSDT", now - HOUR, {})

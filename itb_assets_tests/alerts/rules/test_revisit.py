@@ -178,7 +178,7 @@ def test_a_rule_of_events_that_is_switched_off_ends_what_it_told(connection, tmp
     found = evaluate_all(connection, config, START + HOUR)
     reported = tell(connection, found, config, START + HOUR)
     [over] = [each for each in reported if each.incident.rule == "training_failed"]
-    assert (over.incident.rule, over.incident.open, over.verdict.why) == ("training_failed", False, "over")
+    assert (over.incident.rule, over.incident.open, over.verdict.why) == ("training_failed", False, "gone")
     [last] = [row for row in outbox.pending(connection) if row.kind == "resolved"]
     assert "switched off" in last.message["detail"]
     assert "training_failed" not in {each.rule for each in store.incidents(connection)}

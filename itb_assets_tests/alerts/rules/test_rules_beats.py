@@ -205,7 +205,7 @@ def test_cost_is_held_against_the_budget(connection, tmp_path, billed, over, nea
     assert [only(looked(connection, rule, config)).state for rule in (OVER, NEAR)] == [over, near]
     found = only(looked(connection, OVER, config))
     assert (found.level, found.labels) == (Level.CRITICAL, {"currency": "USD"})
-    assert "in 2026-03 of 1,000.00" in found.detail
+    assert "in 2026-03, budget 1,000.00" in found.detail
 
 
 def test_providers_are_added_up_and_currencies_are_not(connection, tmp_path):

@@ -39,14 +39,14 @@ def test_summaries_are_told_once_a_day(connection, tmp_path):
     assert evaluate_all(connection, config, TODAY + 23 * HOUR + 2 * MINUTE).reports == ()
     kind, level, message, chart = only(outbox(connection))
     assert (kind, level) == ("report", 10)
-    assert message["title"] == "profit and loss of 2026-03-10"
+    assert message["title"] == "profit and loss of 10 Mar 2026"
     assert message["detail"].splitlines() == [
         f"binance_spot main BTCUSDT (executed): {MINUS}2.50 USDT, 0 of 1 won",
         "BTCUSDT 5m aggressive (on paper): +2.00 USDT, 3 of 4 won",
     ]
     assert bytes(chart).startswith(PNG)
     told(connection, config, TODAY + DAY + 11 * MINUTE)
-    assert [row[2]["title"] for row in outbox(connection)][1:] == ["profit and loss of 2026-03-11"]
+    assert [row[2]["title"] for row in outbox(connection)][1:] == ["profit and loss of 11 Mar 2026"]
     assert outbox(connection)[1][2]["detail"] == "no trade ended"
     assert incidents(connection, open_only=False) == []
 
@@ -57,7 +57,7 @@ def test_after_a_week_off_one_day_is_summed_up(connection, tmp_path):
     told(connection, config, TODAY + HOUR)
     told(connection, config, TODAY + 7 * DAY + HOUR)
     titles = [row[2]["title"] for row in outbox(connection)]
-    assert titles == ["profit and loss of 2026-03-10", "profit and loss of 2026-03-17"]
+    assert titles == ["profit and loss of 10 Mar 2026", "profit and loss of 17 Mar 2026"]
 
 
 @pytest.mark.parametrize("rule", ["daily_pnl", "model_summary", "cost_summary"])
@@ -98,5 +98,7 @@ def test_models_and_costs_are_summed_up(connection, tmp_path):
     )
     found = evaluate_all(connection, config_of(tmp_path, "[budget]\nUSD = 500\n"), NOW)
     details = {each.rule: each.detail for each in found.reports}
-    assert details["model_summary"] == ("BTCUSDT 5m aggressive: psi:x, live win rate 57.1% of 210 trades")
-    assert details["cost_summary"] == ("100.00 USD in 2026-03 of 500.00; 310.00 by its end at this pace")
+    assert details["model_summary"] == ("BTCUSDT 5m aggressive: drift in psi:x; won 57.1% of 210 live trades")
+    assert details["cost_summary"] == (
+        "100.00 USD in 2026-03, budget 500.00; at this pace 310.00 by the end of the month"
+    )

@@ -222,7 +222,7 @@ def _gone(look: Look, found: _Found, rule: str, before: Mapping[str, Standing], 
         if standing.opened_at is not None:
             over = look.found(rule, "ok", labels=standing.labels, detail=look.say(why))
             told = news(standing, over, now=look.now, remind=reminder(None))
-            found.occurrences += [] if told is None else [told]
+            found.occurrences += [] if told is None else [replace(told, gone=True)]
 
 
 def _due(

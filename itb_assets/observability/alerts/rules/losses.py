@@ -91,6 +91,7 @@ def paper_loss(look: Look) -> Iterator[Evaluation]:
         else:
             loss = loss_pct(row["pnl"], capital)
             told = {"loss": loss, "pnl": row["pnl"], "capital": capital, "trades": row["trades"]}
+            told["limit"] = settings.threshold
             detail = look.say("loss paper", currency=pair[1] if pair else "", **told)
             yield _held(look, look.measured(PAPER, loss, labels=labels, detail=detail), row["unknown"])
 
@@ -114,7 +115,8 @@ def _executed(look: Look, labels: dict[str, str], day: _Day) -> Evaluation:
         detail = look.say("loss old", newest=look.moment(day.newest))
         return look.found(EXECUTED, "insufficient", labels=labels, detail=detail)
     loss = loss_pct(day.pnl, capital)
-    detail = look.say("loss", loss=loss, pnl=day.pnl, currency=currency, capital=capital, trades=day.trades)
+    told = {"loss": loss, "pnl": day.pnl, "capital": capital, "trades": day.trades}
+    detail = look.say("loss", currency=currency, limit=settings.threshold, **told)
     return _held(look, look.measured(EXECUTED, loss, labels=labels, detail=detail), day.unknown)
 
 

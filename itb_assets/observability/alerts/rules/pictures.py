@@ -82,7 +82,7 @@ def _limit(look: Look, currency: str) -> float | None:
     return None if capital is None else -capital * look.config.rules.daily_loss.threshold / 100
 
 
-def _measure(look: Look, told: Occurrence) -> bytes:
+def _measure(look: Look, told: Occurrence) -> bytes | None:
     labels, metric = told.labels, _MEASURES[told.rule]
     rows = look.rows(
         _LOOKS,
@@ -91,6 +91,8 @@ def _measure(look: Look, told: Occurrence) -> bytes:
         since=look.now - timedelta(days=2 * LOOKS),
         most=LOOKS,
     )[::-1]
+    if not any(row["value"] is not None for row in rows):
+        return None
     limit = next((row["threshold"] for row in reversed(rows) if row["threshold"] is not None), None)
     return measure_chart(
         [row["time"] for row in rows],

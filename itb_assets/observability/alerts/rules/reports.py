@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.executed.fills import split_symbol
+from itb_assets.observability.alerts.catalogue import day_of as day_of_calendar
 from itb_assets.observability.alerts.config_rules import ReportRule
 from itb_assets.observability.alerts.rules.cloud import cost_words, spending
 from itb_assets.observability.alerts.rules.drift import newest_looks
@@ -66,7 +67,7 @@ def reported(look: Look, rule: str, told: int | None) -> tuple[Evaluation, Repor
     lines = REPORTS[rule](look)
     if lines is None:
         return look.lacks(rule, _LACKS[rule], window=MODELS_WINDOW), None
-    title = look.say(f"title {rule}", day=day.isoformat())
+    title = look.say(f"title {rule}", day=day_of_calendar(day, look.config.language))
     report = Report(
         key=f"{rule}:{day.isoformat()}",
         rule=rule,
@@ -123,13 +124,16 @@ def _model_summary(look: Look) -> list[str] | None:
     for labels, rows in newest_looks(look, MODELS_WINDOW):
         rates = [row for row in rows if row["metric"] == "win_rate"]
         alarms = [row["metric"] for row in rows if row["verdict"] in ("warning", "error")]
+        judged = any(row["verdict"] == "ok" for row in rows)
+        verdict = look.say("report steady" if judged else "report unjudged")
+        if alarms:
+            verdict = look.say("report drift", metrics=", ".join(alarms[:3]))
+        told = {"who": " ".join(labels.values()), "verdict": verdict}
         rate = rates[0] if rates else None
-        verdict = ", ".join(alarms[:3]) if alarms else (rate["verdict"] if rate else "?")
-        shown = "-" if rate is None or rate["value"] is None else f"{rate['value']:.1%}"
-        who = " ".join(labels.values())
-        lines.append(
-            look.say("report model", who=who, verdict=verdict, rate=shown, n=rate["n"] if rate else 0)
-        )
+        if rate is None or rate["value"] is None:
+            lines.append(look.say("report model new", **told))
+        else:
+            lines.append(look.say("report model", rate=rate["value"], n=rate["n"], **told))
     return lines or None
 
 

@@ -66,4 +66,5 @@ def _switched_off(
                 detail=said(config.language, "off", {}),
                 at=max(now, row["last_at"]),
                 resolves=True,
+                gone=True,
             )

@@ -74,7 +74,9 @@ def _of_market(look: Look, rule: str, figure: Figure, settings: Unusual, market:
         return look.found(rule, "insufficient", labels=labels, detail=detail)
     value = _figure(now, figure)
     z, factor = robust_z(value, earlier), value / median(earlier)
-    detail = look.say("unusual", factor=factor, digits=_digits(factor), z=z, days=len(earlier))
+    detail = look.say(
+        "unusual", factor=factor, digits=_digits(factor), z=z, days=len(earlier), limit=settings.threshold
+    )
     return look.measured(rule, z, compared=abs(z), labels=labels, detail=detail)
 
 
