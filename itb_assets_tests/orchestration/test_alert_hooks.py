@@ -12,6 +12,7 @@ from alert_room import ASSETS, QUIET, UI, WOLF, Room, asked, build_job
 
 from itb_assets.domain.alerts import Occurrence
 from itb_assets.observability.alerts.config import load_config
+from itb_assets.observability.logs import configure_logging, register_secret
 from itb_assets.orchestration.alert_hooks import FastTeller, telling_executor
 from itb_assets.orchestration.alert_subjects import Subjects
 from itb_assets.orchestration.alert_writer import AlertWriter
@@ -117,6 +118,30 @@ def test_after_one_failure_to_tell_it_is_silent_for_the_run(room: Room):
     asked.verdicts |= {"odd": Verdict(passed=False), "promoted": Verdict(passed=False)}
     assert execute(room).success
     assert len(asked_for) == 1
+
+
+def test_a_secret_in_what_fails_while_telling_is_in_no_log_of_the_run(room: Room, capfd):
+    """Neither in Dagster's records of the run, nor in our lines, nor in what its process writes."""
+    key = "AAH-s3cretTokenOfTheBot_xyz"
+    register_secret(key)
+    lines: list[str] = []
+    configure_logging("TRACE", sink=lines.append)
+
+    def away(occurrence: Occurrence, now: datetime) -> None:
+        raise TimeoutError(f"no answer of https://host/bot1:{key}/sendMessage about {occurrence} at {now}")
+
+    try:
+        for broken in (FastTeller(away, Subjects(ASSETS), UI), ValueError(f"no channel {key}")):
+            teller[:] = [broken]
+            run = execute(room, fail_raw="bug").run_id
+            lines += map(str, room.instance.all_logs(run))
+    finally:
+        configure_logging("INFO")
+    everything = "\n".join([*lines, *capfd.readouterr()])
+    assert "alert left to the sensor: TimeoutError: no answer of https://host/bot1:***/" in everything
+    assert "alerts are left to the sensor: no channel ***" in everything
+    assert "STEP_FAILURE" in everything
+    assert key not in everything
 
 
 @pytest.mark.parametrize("nothing", [None, ValueError("a wrong file of alerts")])
