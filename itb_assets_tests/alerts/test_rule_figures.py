@@ -12,7 +12,7 @@ import pytest
 from itb_assets.domain.alerts.thresholds import Bound
 from itb_assets.domain.alerts.unusual import parkinson, robust_z
 from itb_assets.domain.alerts.win_rates import Won, highest_likely_rate, low_days
-from itb_assets.observability.alerts.config import load_config
+from itb_assets.observability.alerts.config import load_config, shipped_text
 
 TRADES_A_DAY = 15
 HOUR_ROWS, DAY_ROWS, LOOK_EVERY_ROWS = 12, 288, 3
@@ -54,6 +54,26 @@ def test_the_default_is_rarely_wrong_about_a_good_model_and_the_rule_of_thumb_of
 def test_the_default_finds_a_model_that_wins_too_seldom():
     honest, _ = win_rate_alarms(0.40, years=10)
     assert honest > 20
+
+
+@pytest.mark.parametrize(("rate", "days"), [(0.40, 6), (0.35, 3)])
+def test_a_model_that_comes_to_win_too_seldom_is_found_after_as_many_days_as_is_said(rate, days):
+    """The median over many models that won 58 % until then; looked at after every trade."""
+    settings = load_config().rules.win_rate_low
+    last = settings.window.days * TRADES_A_DAY
+    low = np.array(
+        [
+            highest_likely_rate(Won(won, last), settings.confidence) < settings.threshold
+            for won in range(last + 1)
+        ]
+    )
+    dice, found = np.random.default_rng(5), []
+    for _ in range(600):
+        won = np.concatenate([dice.random(last) < 0.58, dice.random(200 * TRADES_A_DAY) < rate])
+        fires = np.flatnonzero(low[np.convolve(won, np.ones(last, dtype=int), "valid")[1:].astype(int)])
+        found.append((fires[0] + 1) / TRADES_A_DAY)
+    assert np.median(found) == pytest.approx(days, abs=0.8)
+    assert f"{round(100 * rate)} %" in shipped_text()
 
 
 @pytest.mark.data
