@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,27 +29,44 @@ from itb_assets.storage.server_process import has_backends
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-JOBS = ("job_a", "job_b", "job_c")
+tellers: list[FastTeller] = []
+"""Who tells what fails from the process of the run, where a test wants that."""
 
 
-def failing_job(name: str, tell: Callable[[], FastTeller | None] | None = None) -> dg.JobDefinition:
-    """Return a job whose one step fails; with `tell`, its process tells that at once."""
+def failing_job(name: str) -> dg.JobDefinition:
+    """Return a job whose one step fails."""
 
     @dg.op
     def fails() -> None:
         error = DataContractError(f"{name} cannot")
         raise error
 
-    @dg.job(name=name, executor_def=dg.in_process_executor if tell is None else telling_executor(tell))
+    @dg.job(name=name, executor_def=telling_executor(lambda: tellers[0] if tellers else None))
     def made() -> None:
         fails()
 
     return made
 
 
-def run_one(instance: dg.DagsterInstance, job: dg.JobDefinition) -> str:
-    """Run a job, which fails, and return the run's id; raise what Dagster raises without its database."""
-    return job.execute_in_process(instance=instance, run_config=QUIET, raise_on_error=False).run_id
+def job_a() -> dg.JobDefinition:
+    return failing_job("job_a")
+
+
+def job_b() -> dg.JobDefinition:
+    return failing_job("job_b")
+
+
+def job_c() -> dg.JobDefinition:
+    return failing_job("job_c")
+
+
+_MADE = {each.__name__: dg.reconstructable(each) for each in (job_a, job_b, job_c)}
+JOBS = tuple(_MADE)
+
+
+def run_one(instance: dg.DagsterInstance, name: str) -> str:
+    """Run a job by its executor, as a worker does; it fails, and Dagster may do so without its database."""
+    return dg.execute_job(_MADE[name], instance=instance, run_config=QUIET).run_id
 
 
 def teller(url: str) -> FastTeller:

@@ -109,6 +109,18 @@ def test_a_clock_that_is_put_back_holds_up_nothing(engine, bot, clock, away):
     assert len(since) <= 7 + 150 / 5
 
 
+def test_what_is_to_be_tried_again_does_not_wait_for_the_hour_to_come_back(engine, bot, clock):
+    told(engine, cause(1, clock()), clock())
+    bot.fault("error", times=2, status=502)
+    channel = Noted(telegram(bot), clock)
+    with stepping(engine, channel, clock) as steps:
+        steps.work(3)
+        clock.move(BACK)
+        steps.work(10)
+    assert len(channel.tries) == 3
+    assert [cases(text) for _, text in channel.brought] == [{"case-1"}]
+
+
 def test_a_message_under_way_when_the_clock_is_put_back_is_not_held_by_its_lease(engine, bot, clock):
     """Its sender was killed: the next one releases what it held, whatever the clock says."""
     told(engine, cause(1, clock()), clock())

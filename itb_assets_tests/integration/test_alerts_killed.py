@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.test_utils import create_run_for_test
-from failing_jobs import JOBS, failed_runs, failing_job, instance_on, run_one, server_at
+from failing_jobs import JOBS, failed_runs, instance_on, run_one, server_at
 from killed_parts import Parts, parts, until
 from outages import REPEAT, TOKEN, UNLIMITED, BotApi, asked, tables
 
@@ -45,7 +45,7 @@ class Killed:
 def fail_something(instance: dg.DagsterInstance, number: int) -> None:
     """Have a run fail at its step, or lose its process before it could say why."""
     if number % 5:
-        run_one(instance, failing_job(JOBS[number % len(JOBS)]))
+        run_one(instance, JOBS[number % len(JOBS)])
         return
     lost = create_run_for_test(instance, job_name=LOST, status=dg.DagsterRunStatus.STARTED)
     instance.report_run_failed(lost, "its process was killed")
