@@ -213,6 +213,13 @@ def backfilled(ui: Ui) -> bool:
     return done == {f"{freq}|{symbol}" for symbol in SYMBOLS for freq in FREQS}
 
 
+def test_without_a_channel_a_line_says_how_to_have_alerts(ui):
+    """No alerter runs beside the servers."""
+    wait_for(lambda: "Alerts: no channel is set up, so nobody is told" in ui.said, 10, "the line is there")
+    assert "ITB_TELEGRAM_TOKEN" in ui.said
+    assert not (ui.root / "logs" / "alerter.log").exists()
+
+
 def test_a_second_ui_on_the_same_data_is_refused(ui):
     """Two daemons over one instance would launch every run twice."""
     second = Ui.start(ui.root, port=free_port())
@@ -231,8 +238,6 @@ def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
     assert "the daemon ended by itself with exit code -9" in ui.said
     assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
     wait_for(lambda: not ui.processes(), 10, "every process has ended")
-    assert "Alerts: no channel is set up, so nobody is told" in ui.said
-    assert not (ui.root / "logs" / "alerter.log").exists()
     settings = load_settings(data_root=ui.root, database_url=None, dagster_url=None)
     with running_instance(settings) as (_, instance):
         run = instance.get_run_by_id(cut)
