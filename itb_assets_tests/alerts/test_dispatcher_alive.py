@@ -14,7 +14,7 @@ from dispatching import TOKEN, FastClock, all_sent, dispatching, eventually, put
 
 from itb_assets.domain.alerts import Level, Routing
 from itb_assets.observability.alerts import outbox, state, store
-from itb_assets.observability.alerts.dispatcher import DispatchRules, _Keeper
+from itb_assets.observability.alerts.dispatcher import HEARTBEAT, DispatchRules, _Keeper
 from itb_assets.observability.alerts.spoken import Spoken
 
 pytestmark = on_one_engine(
@@ -138,3 +138,19 @@ def test_without_a_channel_nothing_is_put_in(alerts_engine):
         keeper.look(connection)
         assert connection.scalar(sa.text("SELECT count(*) FROM alert_outbox")) == 0
         assert set(state.beats(connection)) == {"alerter"}
+
+
+class Speechless(Spoken):
+    """Has no words for the daily message."""
+
+    def alive(self, now, **figures):
+        raise ValueError(now, figures)
+
+
+def test_a_daily_word_that_cannot_be_made_keeps_nothing_back(alerts_engine, api):
+    keeper = _Keeper([], [telegram(api)], Speechless(), lambda: DAY + timedelta(hours=7), DispatchRules())
+    with alerts_engine.connect() as connection:
+        keeper.look(connection)
+    assert said_on(alerts_engine) == []
+    with alerts_engine.begin() as connection:
+        assert state.beats(connection)[HEARTBEAT].at == DAY + timedelta(hours=7)

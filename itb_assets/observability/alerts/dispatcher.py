@@ -144,11 +144,8 @@ class _Keeper:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Run the lanes for the length of a block; leaving it waits for the sends under way."""
-        self._looked_at, self._beat_at, self._alive_on = (
-            None,
-            None,
-            "",
-        )  # a session that broke lost its last words
+        self._looked_at, self._beat_at = None, None  # a session that broke lost its last words
+        self._alive_on = ""
         leave = threading.Event()
         threads = [
             threading.Thread(target=lane.run, args=(leave,), name=f"alerts {lane.name}")
@@ -186,8 +183,12 @@ class _Keeper:
         utc = now.astimezone(UTC)  # one day to all, whatever the zone of the clock that was handed in
         today = utc.date().isoformat()
         if self._names and utc.hour >= self.rules.alive_hour and today != self._alive_on:
-            self._say_alive(connection, today, now)
             self._alive_on = today
+            try:
+                with connection.begin_nested():
+                    self._say_alive(connection, today, now)
+            except Exception as error:  # noqa: BLE001 - what fails to say that all is well keeps nothing back
+                get_logger().error(f"the daily message could not be made: {in_short(error)}")
 
     def _move_on(self, connection: sa.Connection, now: datetime) -> None:
         to, after_s = self.rules.escalate_to, self.rules.escalate_after_s
