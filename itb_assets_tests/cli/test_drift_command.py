@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,14 +18,6 @@ from itb_assets.storage.frames import FrameStore, Record
 from itb_assets.storage.layout import Layout
 
 KEYS = ["market", "variant", "looked_at", "metric", "value", "n", "threshold", "verdict", "detail"]
-
-
-@pytest.fixture
-def copied(built, tmp_path) -> Itb:
-    """Return the command on a copy of the data root that was built, without a database for its rows."""
-    root = tmp_path / "data root"
-    shutil.copytree(built.root / MARKET.symbol, root / MARKET.symbol)
-    return Itb(tmp_path, {**built.environment, "ITB_DATA_ROOT": str(root), "ITB_STORAGE_PHASE": "files"})
 
 
 def look_again(itb: Itb, *evaluations: DriftEvaluation) -> Look:
@@ -144,7 +135,6 @@ def test_looks_of_a_time_without_a_database_come_with_the_next_one(copied, built
             "ITB_STORAGE_PHASE": "dual",
         },
     )
-    shutil.copytree(built.root / "models", itb.root / "models")
     assert itb("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, "--end", "2024-06-02").code == 0
     told = itb("drift", "--history", "--json").json()
     with closing(SqlStore(server.url("drift"))) as database:

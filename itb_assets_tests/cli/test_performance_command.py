@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pytest
 from conftest import MARKET, SMALL_STRATEGIES, Itb
@@ -12,20 +11,6 @@ from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.frames import FrameStore, Record
 
 ONE = ("performance", "--symbol", MARKET.symbol, "--variant", "aggressive")
-
-
-@pytest.fixture
-def copied(built, tmp_path) -> Itb:
-    """Return the command on a copy of the data root that was built, without a database."""
-    environment = {
-        **built.environment,
-        "ITB_DATA_ROOT": str(tmp_path / "data root"),
-        "ITB_STORAGE_PHASE": "files",
-    }
-    itb = Itb(tmp_path, environment)
-    for name in (MARKET.symbol, "models"):
-        shutil.copytree(built.root / name, itb.root / name)
-    return itb
 
 
 def rewrite(itb: Itb, asset: str, change) -> None:
@@ -203,11 +188,7 @@ def test_everything_that_loses_is_told_so(built, copied):
         (folder / f"{name}.jsonc").write_text(changed, "utf-8")
     server = EmbeddedPostgres(built.root / ".itb" / "postgres")
     server.ensure_database("losing")
-    settings = {
-        "ITB_STRATEGIES_DIR": str(folder),
-        "ITB_DATABASE_URL": server.url("losing"),
-        "ITB_DAGSTER_URL": server.url("dagster"),
-    }
+    settings = {"ITB_STRATEGIES_DIR": str(folder), "ITB_DATABASE_URL": server.url("losing")}
     said = copied(*ONE, **settings)
     assert said.code == 4
     assert "were made by another rule than that of" in said.err
