@@ -10,11 +10,12 @@ import pytest
 from local_bot import TOKEN, BotApi, connected, deployment, telegram
 from test_alerter import working
 
-from itb_assets.observability.alerts.dispatcher import HEARTBEAT
+from itb_assets.observability.alerts.dispatcher import HEARTBEAT, DispatchRules
 from itb_assets.observability.alerts.state import beats
 
 TAKES_OVER_S = 10.0
 SOON_S = 90.0
+BEATS_S = 1.2 * DispatchRules().beat_every_s
 
 
 @pytest.fixture
@@ -40,6 +41,15 @@ def delivering(url: str) -> int | None:
     return None if found is None else int(found.detail["pid"])
 
 
+def delivering_for(seconds: float, url: str) -> set[int | None]:
+    """Return all that say so within a time: two at once would take turns to."""
+    end, seen = time.monotonic() + seconds, set[int | None]()
+    while time.monotonic() < end:
+        seen.add(delivering(url))
+        time.sleep(0.2)
+    return seen
+
+
 def works(said: Path) -> bool:
     """Tell whether an alerter has said that it works."""
     return "Alerts go to telegram" in said.read_text("utf-8")
@@ -58,6 +68,7 @@ def test_one_delivers_and_the_other_takes_over_when_it_is_killed(tmp_path, postg
         for number in range(3):
             assert itb("alerts", "test", f"with both {number}").code == 0
         soon(lambda: arrived("with both") == 3)
+        assert len(delivering_for(BEATS_S, postgres_url)) == 1
         killed = next(each for each in (one, two) if each.pid == delivering(postgres_url))
         (left,) = {one.pid, two.pid} - {killed.pid}
         killed.kill()
