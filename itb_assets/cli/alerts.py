@@ -1,4 +1,4 @@
-"""Commands about alerts: `itb alerts list|ack|silence|unsilence|test|rules|replay`.
+"""Commands about alerts: `itb alerts list|ack|close|silence|unsilence|test|rules|replay`.
 
 What each of them does is the alerts' own; here it is asked for and shown.
 """
@@ -109,6 +109,25 @@ def alerts_ack(
         if dry_run:
             connection.rollback()
     title = "Would acknowledge" if dry_run else "Acknowledged"
+    emit(rows if as_json else incident_table(rows), title=title, as_json=as_json, empty="")
+
+
+@alerts_app.command("close")
+def alerts_close(
+    incident: Annotated[int, typer.Argument(help="Number of the incident, as `itb alerts list` shows it.")],
+    *,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """End an incident that nothing else will end, such as one of an asset that is gone; nobody is told.
+
+    Example: `itb alerts close 17`
+    """
+    with alerts_open(load_settings()) as connection:
+        rows = incident_rows([store.close(connection, incident, datetime.now(UTC))])
+        if dry_run:
+            connection.rollback()
+    title = "Would close" if dry_run else "Closed"
     emit(rows if as_json else incident_table(rows), title=title, as_json=as_json, empty="")
 
 

@@ -37,6 +37,19 @@ def test_incidents_are_listed_and_acknowledged(desk, postgres_url):
     assert "no incident 999 is open: `itb alerts list` shows those that are" in refused.err
 
 
+def test_an_incident_that_nothing_else_ends_is_closed(desk, postgres_url):
+    number = wrong(postgres_url, "one", asset="models/gone")
+    assert desk("alerts", "close", str(number), "--dry-run").code == 0
+    assert len(desk("alerts", "list", "--json").json()) == 1
+    (closed,) = desk("alerts", "close", str(number), "--json").json()
+    assert closed["resolved_at"]
+    assert desk("alerts", "list", "--json").json() == []
+    assert counted(postgres_url, "alert_outbox") == 1
+    again = desk("alerts", "close", str(number))
+    assert again.code == 2
+    assert "`itb alerts list` shows those that are" in again.err
+
+
 def test_a_silence_keeps_quiet_until_it_is_ended(desk, postgres_url):
     asked = ("alerts", "silence", "rule=training_failed", "symbol=BTC*", "--for", "1h", "--why", "moving")
     assert desk(*asked, "--dry-run").code == 0

@@ -54,7 +54,14 @@ SHOWN_ELSEWHERE = {
     *{("demo",), ("run",), ("gaps", "repair"), ("models", "show"), ("strategies", "check")},
     *{("models", "versions"), ("models", "promote"), ("models", "rollback"), ("trades", "import")},
     *{("storage", "archive", "restore"), ("db", "restore")},
-    *{("alerter",), ("alerts", "ack"), ("alerts", "silence"), ("alerts", "unsilence"), ("alerts", "test")},
+    *{
+        ("alerter",),
+        ("alerts", "ack"),
+        ("alerts", "close"),
+        ("alerts", "silence"),
+        ("alerts", "unsilence"),
+        ("alerts", "test"),
+    },
 }
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
-from alert_room import ASSETS, KLINES, WOLF, Room
+from alert_room import ASSETS, KLINES, WOLF, Room, asked
 
 from itb_assets.errors import DatabaseUnavailable, ItbError
 from itb_assets.observability.alerts import store
@@ -20,6 +20,7 @@ from itb_assets.orchestration import alert_reading, alert_writer
 from itb_assets.orchestration.alert_reading import HEARTBEAT, AlertReader
 from itb_assets.orchestration.alert_subjects import Subjects
 from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.checks.base import Verdict
 
 STEP_FAILURE = "SELECT id, run_id, event FROM event_logs WHERE dagster_event_type = 'STEP_FAILURE'"
 
@@ -215,9 +216,22 @@ def test_what_the_tables_refuse_is_told_as_such_and_the_rest_as_it_is(room: Room
     assert room.look().events == 0
 
 
-def test_the_first_look_leaves_old_failures_be(room: Room):
+def test_a_check_that_flips_with_every_run_is_a_handful_of_messages(room: Room):
+    """Four times it is told that it fails and passes, then that it comes and goes, then nothing."""
+    for turn in range(11):
+        asked.verdicts["odd"] = Verdict(passed=bool(turn % 2), why="odd one out")
+        room.run()
+        room.look()
+    said = room.rows("SELECT kind, message ->> 'why' AS why FROM alert_outbox ORDER BY id")
+    assert [tuple(row) for row in said] == [("opened", "new"), ("resolved", "over")] * 4 + [
+        ("opened", "flapping")
+    ]
+    assert len(room.incidents(open_only=False)) == 6
+
+
+def test_the_first_look_leaves_thousands_of_old_failures_be(room: Room):
     room.run(fail_raw="bug")
-    copies(room, 50, markets=50)
+    copies(room, 3_000, markets=1_000)
     room.records("UPDATE event_logs SET timestamp = timestamp - interval '1 hour'")
     room.run(market=None, fail_op="yes")
     room.rows("DELETE FROM alert_cursors")
