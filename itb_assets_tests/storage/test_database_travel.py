@@ -30,6 +30,14 @@ FEATURES, RAW = "processed/features", "raw/klines"
 ROWS = 400
 
 
+@pytest.fixture(scope="module")
+def processes():
+    """Return what starts processes in milliseconds, the package already imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["itb_assets.storage.database"])
+    return context
+
+
 @pytest.fixture
 def pair(tmp_path, database) -> Pair:
     return Pair(tmp_path, database)
@@ -209,13 +217,12 @@ def write_markets(url: str, symbols: list[str], rounds: int) -> None:
 
 
 @on_one_engine("postgres", because="the other one has a single session")
-def test_processes_that_write_the_same_markets_in_any_order_do_not_meet(database_url, database):
+def test_processes_that_write_the_same_markets_in_any_order_do_not_meet(processes, database_url, database):
     """No deadlock, no error, and every frame is whole."""
     database.columns()
     symbols = [f"COIN{number}" for number in range(4)]
-    spawn = multiprocessing.get_context("spawn")
     jobs = [
-        spawn.Process(target=write_markets, args=(database_url, symbols[turn:] + symbols[:turn], 3))
+        processes.Process(target=write_markets, args=(database_url, symbols[turn:] + symbols[:turn], 3))
         for turn in (0, 2)
     ]
     for job in jobs:
@@ -257,9 +264,9 @@ def write_and_die(url: str, frame: pd.DataFrame) -> None:
 
 
 @on_one_engine("postgres", because="the other one has a single session")
-def test_a_writer_killed_before_it_commits_wrote_nothing(pair, database_url):
+def test_a_writer_killed_before_it_commits_wrote_nothing(processes, pair, database_url):
     pair.write(FEATURES, features())
-    job = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(database_url, features()))
+    job = processes.Process(target=write_and_die, args=(database_url, features()))
     job.start()
     job.join()
     assert job.exitcode == -signal.SIGKILL
