@@ -40,6 +40,9 @@ ONCE_S = 45.0
 FOLLOWED_WITHIN_S = 10.0
 """So long the first rules wait to know which markets are followed; after it they watch every stored one."""
 
+PAUSE = timedelta(seconds=5)
+"""After rounds that failed for longer than this, heartbeats are old because nobody could write them."""
+
 _TIDIED_EVERY = timedelta(days=1)
 _LEAVE_WITHIN_S = 5.0
 _LOOK_S = 0.1
@@ -66,6 +69,9 @@ class Alerter:
     watch: DagsterWatch | None = None
     docs_url: str = ""
     _tidied_at: datetime | None = field(default=None, repr=False)
+    _rounds_at: datetime | None = field(default=None, repr=False)
+    _failed: bool = field(default=False, repr=False)
+    _watched_since: datetime | None = field(default=None, repr=False)
 
     def round(self, now: datetime) -> RoundDone:
         """Compute what is due and put what is news on its way, in one transaction.
@@ -74,9 +80,12 @@ class Alerter:
         """
         followed = None if self.watch is None else self.watch.followed
         with self.engine.begin() as connection:
+            self._rounds_at, self._failed = now, False
             if not connection.scalar(_ALONE, {"name": RULES_LOCK}):
                 return RoundDone()
-            found = evaluate_all(connection, self.config, now, followed=followed)
+            found = evaluate_all(
+                connection, self.config, now, followed=followed, watched_since=self._watched_since
+            )
             tell(connection, found, self.config, now)
             beat(connection, RULES_HEARTBEAT, now, self._said(len(found.evaluations)))
             if self._tidied_at is None or now - self._tidied_at >= _TIDIED_EVERY:
@@ -91,13 +100,20 @@ class Alerter:
         with self._delivering(stop), self._watching(stop):
             while not stop.is_set():
                 try:
-                    self.round(datetime.now(UTC))
+                    self.round(self._resumed(datetime.now(UTC)))
                     trouble = ""
                 except Exception as error:  # noqa: BLE001 - whatever it is, the next round may do better
+                    self._failed = True
                     if (words := redact(in_short(error))) != trouble:
                         trouble = words
                         get_logger().warning("rules of alerts are computed later: {}", words)
                 stop.wait(RULES_EVERY_S)
+
+    def _resumed(self, now: datetime) -> datetime:
+        """Note when rounds begin, or go on after an outage of the database, in which nobody could beat."""
+        if self._rounds_at is None or (self._failed and now - self._rounds_at > PAUSE):
+            self._watched_since = now
+        return now
 
     def once(self, *, within_s: float = ONCE_S) -> RoundDone:
         """Do one round and deliver until nothing is due; `waiting` is what did not go out within the time."""

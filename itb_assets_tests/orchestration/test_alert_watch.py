@@ -25,7 +25,7 @@ from itb_assets.observability.alerts.state import beats
 from itb_assets.orchestration.alert_reading import HEARTBEAT
 from itb_assets.orchestration.alert_watch import DagsterWatch
 from itb_assets.orchestration.alert_writer import AlertWriter
-from itb_assets.orchestration.alerter import Alerter
+from itb_assets.orchestration.alerter import PAUSE, Alerter
 from itb_assets.orchestration.partitions import SYMBOLS
 from itb_assets.storage.layout import Layout
 
@@ -244,3 +244,16 @@ def test_the_first_look_begins_where_no_home_of_dagster_is(watch: DagsterWatch, 
     assert not Layout(tmp_path / "data").dagster_home.exists()
     watch.try_to_look()
     assert (watch.trouble, watch.asked.is_set()) == ("", True)
+
+
+def test_rounds_after_an_outage_know_since_when_they_watch_and_slow_ones_do_not(room: Room):
+    """A machine so slow that rounds lie far apart must not wait for heartbeats for ever."""
+    alerter, start = Alerter(room.engine, load_config(), []), datetime.now(UTC)
+    alerter.round(alerter._resumed(start))
+    assert alerter._watched_since == start
+    alerter.round(alerter._resumed(start + 3 * PAUSE))
+    assert alerter._watched_since == start
+    alerter._failed = True
+    again = start + 5 * PAUSE
+    alerter.round(alerter._resumed(again))
+    assert (alerter._watched_since, alerter._failed) == (again, False)

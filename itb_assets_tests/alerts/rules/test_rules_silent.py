@@ -9,7 +9,7 @@ from rule_making import MINUTE, NOW, beats, insert, looked, only
 
 from itb_assets.domain.alerts.occurrence import fingerprint_of
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.observability.alerts.rules.beats import SERVER_SAYS_ENOUGH
+from itb_assets.observability.alerts.rules.beats import SERVER_SAYS_ENOUGH, SETTLES_S
 from itb_assets.orchestration.alerter import RULES_EVERY_S
 
 SECOND = timedelta(seconds=1)
@@ -60,6 +60,22 @@ def test_a_sensor_that_looks_is_no_silence_whatever_the_server_did(connection):
     beats(connection, "dagster_events", age=SECOND)
     server_gone(connection, ago=MINUTE)
     assert only(looked(connection, "dagster_silent")).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("age", "since", "state"),
+    [
+        (60, 5, "insufficient"),
+        (60, SETTLES_S, "insufficient"),
+        (60, SETTLES_S + 1, "firing"),
+        (8, 9, "firing"),
+        (1, 5, "ok"),
+    ],
+)
+def test_after_an_outage_those_that_live_have_a_moment_to_say_so(connection, age, since, state):
+    beats(connection, "orderbook:BTCUSDT", age=age * SECOND)
+    found = looked(connection, "orderbook_stopped", watched_since=NOW - since * SECOND)
+    assert only(found).state == state
 
 
 @pytest.mark.parametrize(("age", "state"), [(7 * SECOND, "ok"), (7.1 * SECOND, "firing")])

@@ -29,6 +29,9 @@ _SERVER_GONE = """
 SELECT FROM alert_incidents WHERE resolved_at IS NULL AND opened_at >= :since
     AND rule = 'automation_failed' AND labels = '{"server": "code"}'
 """
+SETTLES_S = 15.0
+"""How long after an outage of the database those that live have to say so."""
+
 SERVER_SAYS_ENOUGH = timedelta(minutes=10)
 """While a code server is gone its sensors are silent as well: so long that is one incident, and not two."""
 
@@ -165,10 +168,18 @@ def log_delivery(look: Look) -> Iterator[Evaluation]:
 def _alive(look: Look, rule: str, settings: Absence, beat: Beat, labels: dict[str, str]) -> Evaluation:
     if _waited_for(look, beat, settings.threshold):
         return _waits(look, rule, labels)
+    if _settles(look, beat):
+        return look.found(rule, "insufficient", labels=labels, detail=look.say("beat settles"))
     if _ahead_s(look, beat) > settings.threshold:
         return _clock(look, rule, labels, beat)
     age = age_s(beat.at, look.now)
     return look.measured(rule, age, labels=labels, detail=look.say("beat age", age=timedelta(seconds=age)))
+
+
+def _settles(look: Look, beat: Beat) -> bool:
+    """Tell whether nobody could write until a moment ago, so that an old heartbeat says nothing yet."""
+    since = look.watched_since
+    return since is not None and beat.at < since and age_s(since, look.now) <= SETTLES_S
 
 
 def _server_is_gone(look: Look) -> bool:

@@ -112,6 +112,7 @@ def evaluate_all(
     now: datetime,
     *,
     followed: Collection[Market] | None = None,
+    watched_since: datetime | None = None,
     due_only: bool = True,
 ) -> Round:
     """Compute every rule that is due, note what each says in `alert_states`, and return what is news.
@@ -127,6 +128,7 @@ def evaluate_all(
         now=now,
         open=frozenset(_open(standings)),
         followed=followed,
+        watched_since=watched_since,
         restored=since_restored(connection, now),
     )
     found = _Found()

@@ -31,7 +31,8 @@ class Look:
     """What a rule is given. `open` are the fingerprints of what was wrong at the look before.
 
     `followed` narrows rules over markets to those that a deployment follows; None: every stored one.
-    `restored` is when a backup was put back: a heartbeat before it says nothing of who lives.
+    `restored` is when a backup was put back: a heartbeat before it says nothing of who lives. `watched_since`
+    is when rules were computed again after a time in which they could not be, nor heartbeats be written.
     """
 
     connection: sa.Connection
@@ -40,6 +41,7 @@ class Look:
     open: Collection[str] = field(default_factory=frozenset)
     followed: Collection[Market] | None = None
     restored: Restored | None = None
+    watched_since: datetime | None = None
 
     def rows(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - of any column
         """Return the rows of one statement, which only reads."""

@@ -66,6 +66,7 @@ _ENGLISH = {
     "beat missing": "expected, but it never wrote a heartbeat",
     "beat restored": "a backup was put back, no heartbeat since",
     "beat server": "told already: the code server does not answer",
+    "beat settles": "the database was away or the alerter new a moment ago, no heartbeat since",
     "no trading": "nothing trades here: a trading process writes the heartbeat `trading` or "
     "`trading:ACCOUNT`, with `halted` in its detail while it stands still",
     "no dagster": "no daemon runs here: its sensor writes the heartbeat `dagster_events` at every look",
@@ -175,6 +176,7 @@ _PORTUGUESE = {
     "beat missing": "esperado, mas nunca deu sinal de vida",
     "beat restored": "um backup foi restaurado, nenhum sinal de vida desde então",
     "beat server": "já avisado: o servidor de código não responde",
+    "beat settles": "há pouco o banco estava fora ou o alerter começou, nenhum sinal de vida desde então",
     "no trading": "nada opera aqui: um processo de trading escreve o heartbeat `trading` ou "
     "`trading:ACCOUNT`, com `halted` no detalhe enquanto está parado",
     "no dagster": "nenhum daemon aqui: o sensor dele escreve o heartbeat `dagster_events` a cada leitura",
