@@ -56,6 +56,13 @@ def test_a_silence_that_was_told_goes_on_when_the_server_is_found_gone(connectio
     assert only(looked(connection, "dagster_silent", open=told)).state == "firing"
 
 
+@pytest.mark.parametrize(("age", "named"), [(20, True), (1, False)])
+def test_a_silence_says_what_keeps_the_alerter_from_reading(connection, age, named):
+    beats(connection, "dagster_events", age=age * SECOND)
+    beats(connection, "alert_rules", age=SECOND, events_wait="the database dagster cannot be reached")
+    assert ("the database dagster cannot" in only(looked(connection, "dagster_silent")).detail) == named
+
+
 def test_a_sensor_that_looks_is_no_silence_whatever_the_server_did(connection):
     beats(connection, "dagster_events", age=SECOND)
     server_gone(connection, ago=MINUTE)

@@ -6,6 +6,7 @@ Writing them belongs to whoever lives. A heartbeat is a row of `heartbeats`: nam
 `orderbook:SYMBOL`             nothing; written every second by a collector that stores what it gets
 `api:NAME`                     `latency_p95_s`, `calls` it is of; `auth_error`: of the last call, if any
 `dagster_events`               nothing; written by the sensor that reads Dagster's events at every look
+`alert_rules`                  `events_wait`: why the alerter does not read Dagster's events, if so
 `log_delivery`                 `oldest_s`: age of the oldest line that was not delivered
 """
 
@@ -99,7 +100,7 @@ def dagster_silent(look: Look) -> Iterator[Evaluation]:
     for beat in found:
         silent = _alive(look, rule, settings, beat, {"process": beat.name})
         opens = silent.state == "firing" and silent.fingerprint not in look.open
-        yield _told_already(look, silent) if opens and _server_is_gone(look) else silent
+        yield _told_already(look, silent) if opens and _server_is_gone(look) else _with_reason(look, silent)
 
 
 def orderbook_stopped(look: Look) -> Iterator[Evaluation]:
@@ -185,6 +186,12 @@ def _settles(look: Look, beat: Beat) -> bool:
 def _server_is_gone(look: Look) -> bool:
     """Tell whether that the code server does not answer was told, and so short ago that it says enough."""
     return bool(look.rows(_SERVER_GONE, since=look.now - SERVER_SAYS_ENOUGH))
+
+
+def _with_reason(look: Look, silent: Evaluation) -> Evaluation:
+    """Say why the alerter cannot read Dagster's events either, such as that their database is away."""
+    why = next(filter(None, (beat.text("events_wait") for beat in beats(look, "alert_rules"))), "")
+    return replace(silent, detail=f"{silent.detail}; {why}") if why and silent.state == "firing" else silent
 
 
 def _told_already(look: Look, silent: Evaluation) -> Evaluation:
