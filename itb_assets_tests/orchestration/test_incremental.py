@@ -22,6 +22,7 @@ COMPARED = [asset for asset in ASSETS if not asset.startswith("drift")]
 """What does not depend on when it was made: a look for drift is taken on a day or not at all."""
 OUTAGE = datetime(2024, 5, 17, 13, tzinfo=UTC)
 """The invented exchange is gone from then until three hours later."""
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def frames(pipeline: Pipeline, assets: Sequence[str] = COMPARED) -> dict[str, pd.DataFrame]:

@@ -34,6 +34,7 @@ KEPT = (
 )
 
 one_engine_will_do = on_one_engine("postgres", because="storage tests it on both; here it takes whole runs")
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 @pytest.fixture

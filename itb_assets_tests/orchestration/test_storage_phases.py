@@ -27,7 +27,10 @@ from itb_assets.storage.archive import archived
 from itb_assets.storage.phases import PHASES, Phase, record_phase
 
 LATER = NOW + timedelta(minutes=40)
-pytestmark = on_one_engine("postgres", because="storage tests it on both; here it takes whole runs")
+pytestmark = [
+    on_one_engine("postgres", because="storage tests it on both; here it takes whole runs"),
+    pytest.mark.usefixtures("blank_pictures"),
+]
 
 
 @pytest.fixture

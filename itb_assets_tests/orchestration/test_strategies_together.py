@@ -14,6 +14,8 @@ from itb_assets.errors import ConfigError
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.schedules import assets_due
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def settings(tmp_path):
