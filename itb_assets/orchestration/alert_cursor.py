@@ -7,7 +7,7 @@ A number is taken before its row is committed, so a higher one may be seen first
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from itb_assets.errors import DataContractError
@@ -23,10 +23,13 @@ class Read:
     after: int
     seen: frozenset[int] = frozenset()
 
-    def with_read(self, numbers: Iterable[int], *, window: int = WINDOW) -> Read:
-        """Return it after these numbers were read as well; what is far below the highest is let go."""
+    def with_read(self, numbers: Iterable[int], *, left: Collection[int] = (), window: int = WINDOW) -> Read:
+        """Return it after these numbers were read as well, and some left for the next time.
+
+        What is far below the highest is let go, but nothing that was left.
+        """
         seen = self.seen | set(numbers)
-        after = max(self.after, max(seen, default=self.after) - window)
+        after = max(self.after, min([max(seen, default=self.after) - window, *(n - 1 for n in left)]))
         return Read(after, frozenset(number for number in seen if number > after))
 
     def to_text(self) -> str:

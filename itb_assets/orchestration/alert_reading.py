@@ -31,7 +31,7 @@ from itb_assets.orchestration.alert_records import (
     entry_of,
     runs_of,
 )
-from itb_assets.orchestration.alert_subjects import RunFacts, Subjects
+from itb_assets.orchestration.alert_subjects import WILL_RETRY, RunFacts, Subjects
 from itb_assets.orchestration.alert_ticks import DaemonLook, daemon_occurrences, tick_occurrences
 from itb_assets.orchestration.alert_words import unreadable
 from itb_assets.orchestration.alert_writer import AlertWriter, Writing
@@ -47,6 +47,9 @@ BATCH = 200
 
 LONGEST_S = 20.0
 """A look does not begin another batch after this: the next one goes on."""
+
+NOTED_WITHIN_S = 5.0
+"""Dagster notes a moment after a run's failure whether it starts it again; waited for no longer than this."""
 
 HEARTBEAT = "dagster_events"
 """Name under which a look that proves daemon and code server alive says that it looked."""
@@ -111,15 +114,24 @@ class AlertReader:
                 return False
             read = self._read(writing, records, EVENTS)
             rows = records.events(read, KINDS, BATCH)
-            found.told += writing.tell(self._occurrences(instance, rows, subjects, found))
-            writing.move(read.with_read(row.id for row in rows))
-        found.events += len(rows)
-        return len(rows) == BATCH
+            left: list[int] = []
+            found.told += writing.tell(self._occurrences(instance, rows, subjects, found, left))
+            writing.move(read.with_read({row.id for row in rows}.difference(left), left=left))
+        found.events += len(rows) - len(left)
+        return len(rows) == BATCH and not left
 
     def _occurrences(
-        self, instance: dg.DagsterInstance, rows: Iterable[Row], subjects: Subjects, found: Look
+        self,
+        instance: dg.DagsterInstance,
+        rows: Iterable[Row],
+        subjects: Subjects,
+        found: Look,
+        left: list[int],
     ) -> Iterator[Occurrence]:
-        """Yield what events say; of one that is not understood, once, that it was passed over."""
+        """Yield what events say; of one that is not understood, once, that it was passed over.
+
+        Those of which Dagster has yet to say something are put into `left`, for the next look.
+        """
         entries: list[tuple[int, dg.EventLogEntry | Exception]] = []
         for row in rows:
             try:
@@ -129,12 +141,28 @@ class AlertReader:
         named = {entry.run_id for _, entry in entries if not isinstance(entry, Exception) and entry.run_id}
         runs = runs_of(instance, named)
         for number, entry in entries:
+            if self._is_open(instance, entry, runs):
+                left.append(number)
+                continue
             try:
                 said = self._said(number, entry, runs, subjects)
             except Exception as error:  # noqa: BLE001
                 found.unreadable += 1
                 said = [unreadable("event", number, error, self.clock())]
             yield from said
+
+    def _is_open(
+        self,
+        instance: dg.DagsterInstance,
+        entry: dg.EventLogEntry | Exception,
+        runs: dict[str, dg.DagsterRun],
+    ) -> bool:
+        """Return whether a run has just failed of which Dagster is about to note if it starts it again."""
+        if isinstance(entry, Exception) or entry.dagster_event_type is not dg.DagsterEventType.RUN_FAILURE:
+            return False
+        run, age_s = runs.get(entry.run_id), self.clock().timestamp() - entry.timestamp
+        noted = run is None or WILL_RETRY in run.tags
+        return not noted and instance.run_retries_enabled and 0 <= age_s < NOTED_WITHIN_S
 
     def _said(
         self,

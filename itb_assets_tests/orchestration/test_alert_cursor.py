@@ -21,6 +21,12 @@ def test_what_is_far_below_is_let_go():
     assert Read(0).with_read([1, 2, 100], window=10) == Read(90, frozenset({100}))
 
 
+def test_what_was_left_is_met_again_however_far_it_is_below():
+    read = Read(0).with_read([1, 2, 100], left=[4, 50], window=10)
+    assert read == Read(3, frozenset({100}))
+    assert read.with_read([4, 50], window=10) == Read(90, frozenset({100}))
+
+
 def test_nothing_read_moves_nothing():
     assert Read(7).with_read([]) == Read(7)
 

@@ -12,6 +12,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.markets import Market
+from itb_assets.orchestration import alert_reading
 from itb_assets.orchestration.alert_events import KILLED
 from itb_assets.orchestration.alert_subjects import Subjects
 from itb_assets.orchestration.checks.base import Verdict
@@ -169,6 +170,31 @@ def test_a_run_that_starts_again_is_a_warning_until_the_last_attempt(room: Room)
     found = room.only()
     assert (found.level, found.occurrences) == (Level.ERROR, 2)
     assert [kind for kind, _ in room.messages()] == ["opened", "repeated"]
+
+
+def unnoted(room: Room, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have a run fail as it stands before Dagster notes whether it starts it again, and return its id."""
+    run_id = failed_from_outside(room)
+    monkeypatch.setattr(dg.DagsterInstance, "run_retries_enabled", True)
+    room.records("DELETE FROM run_tags WHERE key = 'dagster/will_retry'")
+    room.records("UPDATE runs SET run_body = replace(run_body, 'dagster/will_retry', 'other')")
+    return run_id
+
+
+def test_a_run_is_left_until_dagster_says_whether_it_starts_it_again(room: Room, monkeypatch):
+    """The failure is stored before that is noted: a look in between would call it worse than it is."""
+    run_id = unnoted(room, monkeypatch)
+    assert (room.look().told, room.incidents()) == (0, [])
+    room.instance.add_run_tags(run_id, {"dagster/will_retry": "true"})
+    room.look()
+    assert room.only().level == Level.WARNING
+
+
+def test_a_run_of_which_that_is_never_said_is_told_all_the_same(room: Room, monkeypatch):
+    unnoted(room, monkeypatch)
+    monkeypatch.setattr(alert_reading, "NOTED_WITHIN_S", 0.0)
+    room.look()
+    assert room.only().level == Level.ERROR
 
 
 def test_a_run_whose_process_stopped_it_is_told_with_its_error(room: Room):
