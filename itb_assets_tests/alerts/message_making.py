@@ -3,8 +3,6 @@
 What is expected of them belongs to the tests.
 """
 
-
-
 from __future__ import annotations
 
 from collections.abc import Mapping
