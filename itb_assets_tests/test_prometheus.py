@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT
 from itb_assets.observability.alerts.metrics import AlertMetrics
-from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT
-from itb_assets.orchestration.alert_metrics import METRICS
-from itb_assets.orchestration.alert_reading import HEARTBEAT as READER
+from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
+from itb_assets.orchestration.alerts.metrics import METRICS
+from itb_assets.orchestration.alerts.reading import HEARTBEAT as READER
 from itb_assets.storage.migrations import migrate
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,10 +14,10 @@ import typer
 
 from itb_assets.cli.output import JsonOption, console, emit, errors
 from itb_assets.observability.logs import configure_logging
-from itb_assets.orchestration.alert_channels import NONE_SET_UP, channel_names
-from itb_assets.orchestration.alert_desk import SILENT_S, heartbeat_age_s
-from itb_assets.orchestration.alert_metrics import metrics_served
-from itb_assets.orchestration.alerter import opened_alerter
+from itb_assets.orchestration.alerts.alerter import opened_alerter
+from itb_assets.orchestration.alerts.channels import NONE_SET_UP, channel_names
+from itb_assets.orchestration.alerts.desk import SILENT_S, heartbeat_age_s
+from itb_assets.orchestration.alerts.metrics import metrics_served
 from itb_assets.orchestration.instance import register_secrets
 from itb_assets.settings import Settings, load_settings
 

@@ -17,8 +17,8 @@ from itb_assets.domain.alerts import Silence
 from itb_assets.errors import InputError
 from itb_assets.observability.alerts import outbox, store
 from itb_assets.observability.alerts.config_values import Length
-from itb_assets.orchestration.alert_channels import NO_LINKS, config_of
-from itb_assets.orchestration.alert_desk import (
+from itb_assets.orchestration.alerts.channels import NO_LINKS, config_of
+from itb_assets.orchestration.alerts.desk import (
     SILENT_S,
     alerts_open,
     matchers_of,
@@ -26,7 +26,7 @@ from itb_assets.orchestration.alert_desk import (
     send_test,
     silent_s,
 )
-from itb_assets.orchestration.alert_rows import (
+from itb_assets.orchestration.alerts.rows import (
     dead_rows,
     dead_table,
     incident_rows,

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from itb_assets.cli.output import JsonOption, emit, errors
 from itb_assets.errors import InputError
-from itb_assets.orchestration.alert_restore import settle_dagsters, settle_ours
+from itb_assets.orchestration.alerts.restore import settle_dagsters, settle_ours
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings, load_settings
 from itb_assets.storage.backup import back_up

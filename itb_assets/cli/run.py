@@ -20,7 +20,7 @@ from itb_assets.demo.session import demo_settings, is_demo
 from itb_assets.domain.markets import Market, parse_freq, parse_symbol
 from itb_assets.errors import ConfigError
 from itb_assets.observability.logs import configure_logging
-from itb_assets.orchestration.alert_channels import NONE_SET_UP
+from itb_assets.orchestration.alerts.channels import NONE_SET_UP
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.executed import catch_up
 from itb_assets.orchestration.instance import opened_platform, running_instance

@@ -9,9 +9,9 @@ from functools import cache
 
 import dagster as dg
 
-from itb_assets.orchestration.alert_asset import incidents_asset, incidents_check
-from itb_assets.orchestration.alert_hooks import telling_executor
-from itb_assets.orchestration.alert_sensor import alert_sensors, fast_teller
+from itb_assets.orchestration.alerts.asset import incidents_asset, incidents_check
+from itb_assets.orchestration.alerts.hooks import telling_executor
+from itb_assets.orchestration.alerts.sensor import alert_sensors, fast_teller
 from itb_assets.orchestration.assets import all_assets
 from itb_assets.orchestration.checks import all_checks
 from itb_assets.orchestration.io_managers import FrameIOManager, ModelIOManager

@@ -14,9 +14,9 @@ from pathlib import Path
 import requests
 
 from itb_assets.errors import ItbError, StorageError
-from itb_assets.orchestration.alert_channels import channel_names
-from itb_assets.orchestration.alert_desk import alerter_state
-from itb_assets.orchestration.alert_pulse import known_pulses
+from itb_assets.orchestration.alerts.channels import channel_names
+from itb_assets.orchestration.alerts.desk import alerter_state
+from itb_assets.orchestration.alerts.pulse import known_pulses
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.orchestration.policies import policies_of

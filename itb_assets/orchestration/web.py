@@ -21,11 +21,11 @@ import dagster as dg
 import requests
 
 from itb_assets.errors import DatabaseUnavailable, PortInUse, StorageError
-from itb_assets.orchestration.alert_channels import config_of
+from itb_assets.orchestration.alerts.channels import config_of
+from itb_assets.orchestration.alerts.ui import UiAlerts, ui_alerts
 from itb_assets.orchestration.children import Child, start_child, stop_children, stop_requests
 from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
 from itb_assets.orchestration.orphans import cancel_runs, fail_orphans, socket_answers
-from itb_assets.orchestration.ui_alerts import UiAlerts, ui_alerts
 from itb_assets.settings import Settings
 from itb_assets.storage.atomic import write_whole
 from itb_assets.storage.embedded import MAX_SOCKET_BYTES

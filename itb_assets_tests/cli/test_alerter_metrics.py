@@ -25,7 +25,7 @@ from test_alerter import working
 
 from itb_assets.errors import ConfigError, PortInUse
 from itb_assets.observability.alerts import state
-from itb_assets.orchestration.alert_metrics import metrics_served
+from itb_assets.orchestration.alerts.metrics import metrics_served
 from itb_assets.orchestration.doctor import diagnose
 from itb_assets.settings import Settings, load_settings
 from itb_assets.storage.embedded import EmbeddedPostgres

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from local_bot import SECRETS, TOKEN, connected, counted, deployment, telegram, wrong
 
 from itb_assets.observability.alerts import outbox, state
-from itb_assets.orchestration.alert_records import EVENTS
+from itb_assets.orchestration.alerts.records import EVENTS
 
 AWAY = "http://127.0.0.1:9"
 

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from itb_assets.errors import DataContractError
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration.alert_hooks import FastTeller, telling_executor
-from itb_assets.orchestration.alert_reading import AlertReader
-from itb_assets.orchestration.alert_subjects import Subjects
-from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.alerts.hooks import FastTeller, telling_executor
+from itb_assets.orchestration.alerts.reading import AlertReader
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.kept_connections import kept_connections
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.server_process import has_backends

@@ -31,7 +31,7 @@ from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.escalation import escalate
 from itb_assets.observability.alerts.rules import evaluate_all, tell
 from itb_assets.observability.alerts.state import beat, move_cursor, states
-from itb_assets.orchestration.alert_restore import settle_dagsters, settle_ours
+from itb_assets.orchestration.alerts.restore import settle_dagsters, settle_ours
 from itb_assets.settings import Settings
 from itb_assets.storage.backup import back_up
 from itb_assets.storage.restore import restore

@@ -22,8 +22,8 @@ from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.domain.markets import Market
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT
-from itb_assets.orchestration.alert_reading import HEARTBEAT
+from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
+from itb_assets.orchestration.alerts.reading import HEARTBEAT
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.locks import market_lock

@@ -14,9 +14,9 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, ExchangeUnavailable, ModelRejected
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration.alert_reading import AlertReader, Look
-from itb_assets.orchestration.alert_subjects import Subjects
-from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.alerts.reading import AlertReader, Look
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.checks.base import Verdict, define_check
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.partitions import MARKETS, SYMBOLS, partition_of

@@ -10,7 +10,7 @@ from alert_room import ASSETS, KLINES, UI, Room
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.alerts import store
-from itb_assets.orchestration.alert_asset import (
+from itb_assets.orchestration.alerts.asset import (
     CHECK,
     INCIDENTS,
     MOST_SHOWN,
@@ -18,7 +18,7 @@ from itb_assets.orchestration.alert_asset import (
     incidents_check,
     show_incidents,
 )
-from itb_assets.orchestration.alert_subjects import Subjects
+from itb_assets.orchestration.alerts.subjects import Subjects
 from itb_assets.orchestration.build import build_defs, build_platform
 from itb_assets.settings import load_settings
 

@@ -17,7 +17,7 @@ from itb_assets.errors import (
     RateLimited,
 )
 from itb_assets.observability.logs import register_secret
-from itb_assets.orchestration.alert_causes import MAX_LINE, cause_of_info, first_line
+from itb_assets.orchestration.alerts.causes import MAX_LINE, cause_of_info, first_line
 from itb_assets.orchestration.failures import as_failures
 
 

@@ -7,8 +7,8 @@ import pytest
 from itb_assets.domain.alerts import Level
 from itb_assets.errors import ConfigError
 from itb_assets.observability.alerts.telegram import Telegram
-from itb_assets.orchestration import alert_desk
-from itb_assets.orchestration.alert_channels import channel_names, channels_of, config_of, docs_page
+from itb_assets.orchestration.alerts import desk
+from itb_assets.orchestration.alerts.channels import channel_names, channels_of, config_of, docs_page
 from itb_assets.settings import load_settings
 
 TELEGRAM = {"telegram_token": "123456:AAEhBP0av28fKAuFJ5Xc5i2zqmL7wTestOnly", "telegram_chat": "42"}
@@ -117,8 +117,8 @@ def test_the_page_that_says_what_to_do_is_found_below_the_address_of_the_docs(ad
 
 @pytest.mark.parametrize(("docs", "linked"), [(None, False), ("https://host/docs", True)])
 def test_the_doctor_says_where_messages_have_no_link(monkeypatch, docs, linked):
-    monkeypatch.setattr(alert_desk, "heartbeat_age_s", lambda _: 3.0)
-    said = alert_desk.alerter_state(load_settings(**TELEGRAM, docs_url=docs))
+    monkeypatch.setattr(desk, "heartbeat_age_s", lambda _: 3.0)
+    said = desk.alerter_state(load_settings(**TELEGRAM, docs_url=docs))
     assert said.startswith("tells over telegram, last heartbeat 0:00:03 ago")
     assert said.endswith("without a link to it: set ITB_DOCS_URL to where docs/ is read") is not linked
 
@@ -134,5 +134,5 @@ def test_the_doctor_says_where_messages_have_no_link(monkeypatch, docs, linked):
 def test_the_doctor_finds_a_channel_that_is_set_up_wrong(settings, named):
     """Before a message is refused for it, and without repeating the address."""
     with pytest.raises(ConfigError, match=named) as caught:
-        alert_desk.alerter_state(load_settings(**settings))
+        desk.alerter_state(load_settings(**settings))
     assert "abcdefgh" not in str(caught.value)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itb_assets.errors import DataContractError
-from itb_assets.orchestration.alert_cursor import Read
+from itb_assets.orchestration.alerts.cursor import Read
 
 
 def test_a_lower_number_may_come_later():

@@ -12,9 +12,9 @@ from dagster._core.test_utils import create_run_for_test
 
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.markets import Market
-from itb_assets.orchestration import alert_reading
-from itb_assets.orchestration.alert_events import KILLED
-from itb_assets.orchestration.alert_subjects import Subjects
+from itb_assets.orchestration.alerts import reading
+from itb_assets.orchestration.alerts.phrases import phrase
+from itb_assets.orchestration.alerts.subjects import Subjects
 from itb_assets.orchestration.checks.base import Verdict
 from itb_assets.orchestration.partitions import partition_of
 
@@ -151,7 +151,7 @@ def test_a_killed_worker_is_the_failure_of_its_run(room: Room):
     found = room.only()
     assert (found.rule, found.level) == ("run_failed", Level.ERROR)
     assert found.labels == {"job": "build", **MARKET}
-    assert found.detail == KILLED
+    assert found.detail == phrase("killed", "en")
     room.run()
     room.look()
     assert room.incidents() == []
@@ -192,7 +192,7 @@ def test_a_run_is_left_until_dagster_says_whether_it_starts_it_again(room: Room,
 
 def test_a_run_of_which_that_is_never_said_is_told_all_the_same(room: Room, monkeypatch):
     unnoted(room, monkeypatch)
-    monkeypatch.setattr(alert_reading, "NOTED_WITHIN_S", 0.0)
+    monkeypatch.setattr(reading, "NOTED_WITHIN_S", 0.0)
     room.look()
     assert room.only().level == Level.ERROR
 

@@ -13,9 +13,9 @@ from alert_room import ASSETS, QUIET, UI, WOLF, Room, asked, build_job
 from itb_assets.domain.alerts import Occurrence
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.logs import configure_logging, register_secret
-from itb_assets.orchestration.alert_hooks import FastTeller, telling_executor
-from itb_assets.orchestration.alert_subjects import Subjects
-from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.alerts.hooks import FastTeller, telling_executor
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.checks.base import Verdict
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of
 

@@ -16,10 +16,10 @@ from alert_room import ASSETS, KLINES, WOLF, Room, asked
 from itb_assets.errors import DatabaseUnavailable, ItbError
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration import alert_reading, alert_writer
-from itb_assets.orchestration.alert_reading import HEARTBEAT, AlertReader
-from itb_assets.orchestration.alert_subjects import Subjects
-from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.alerts import reading
+from itb_assets.orchestration.alerts.reading import HEARTBEAT, AlertReader
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.checks.base import Verdict
 
 STEP_FAILURE = "SELECT id, run_id, event FROM event_logs WHERE dagster_event_type = 'STEP_FAILURE'"
@@ -81,7 +81,7 @@ def test_a_look_ends_after_its_time_and_the_next_goes_on(room: Room):
     copies(room, 500)
     object.__setattr__(room.reader, "longest_s", 0.0)
     seen = [room.look().events for _ in range(4)]
-    assert seen[:2] == [alert_reading.BATCH] * 2
+    assert seen[:2] == [reading.BATCH] * 2
     assert sum(seen) == 502  # the run that failed is an event of its own
     assert sum(each.occurrences for each in room.incidents()) == 501
 
@@ -113,12 +113,12 @@ sys.path.insert(0, sys.argv[3])
 import dagster as dg
 from alert_room import ASSETS, UI
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration import alert_writer
-from itb_assets.orchestration.alert_reading import AlertReader
-from itb_assets.orchestration.alert_subjects import Subjects
-alert_writer.Writing.move = lambda self, read: os.kill(os.getpid(), signal.SIGKILL)
+from itb_assets.orchestration.alerts.reading import AlertReader
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import AlertWriter, Writing
+Writing.move = lambda self, read: os.kill(os.getpid(), signal.SIGKILL)
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
-    writer = alert_writer.AlertWriter(sys.argv[2], load_config())
+    writer = AlertWriter(sys.argv[2], load_config())
     AlertReader(writer, Subjects(ASSETS), ui_url=UI).look(instance)
 """
 
@@ -274,4 +274,4 @@ def test_every_look_says_that_it_looked(room: Room):
 
 def test_a_wrong_url_is_refused_before_anything_is_read():
     with pytest.raises(ItbError):
-        alert_writer.AlertWriter("no url", load_config())
+        AlertWriter("no url", load_config())

@@ -9,8 +9,8 @@ from pipeline_making import settings_of
 from pydantic import SecretStr
 
 from itb_assets.errors import ItbError
-from itb_assets.orchestration.alert_records import EVENTS
-from itb_assets.orchestration.alert_sensor import EVERY_S, alert_sensors, fast_teller, subjects_of
+from itb_assets.orchestration.alerts.records import EVENTS
+from itb_assets.orchestration.alerts.sensor import EVERY_S, alert_sensors, fast_teller, subjects_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.strategies import read_strategies
 

@@ -11,7 +11,7 @@ from dagster._core.scheduler.instigation import InstigatorType, TickData, TickSt
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
-from itb_assets.orchestration.alert_ticks import SILENT_AFTER_S
+from itb_assets.orchestration.alerts.ticks import SILENT_AFTER_S
 from itb_assets.orchestration.orphans import LAUNCHED_BY
 
 ERROR = SerializableErrorInfo("itb_assets.errors.ConfigError: 1 problem found\n  - x\n", [], "ConfigError")

@@ -22,10 +22,10 @@ from test_alert_reading import copies
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.state import beats
-from itb_assets.orchestration.alert_reading import HEARTBEAT
-from itb_assets.orchestration.alert_watch import DagsterWatch
-from itb_assets.orchestration.alert_writer import AlertWriter
-from itb_assets.orchestration.alerter import PAUSE, Alerter
+from itb_assets.orchestration.alerts.alerter import PAUSE, Alerter
+from itb_assets.orchestration.alerts.reading import HEARTBEAT
+from itb_assets.orchestration.alerts.watch import DagsterWatch
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.partitions import SYMBOLS
 from itb_assets.storage.layout import Layout
 

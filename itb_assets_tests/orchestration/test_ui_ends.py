@@ -16,11 +16,11 @@ from alert_room import Room
 from itb_assets.errors import ProcessEnded
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.orchestration import ui_alerts
-from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT
-from itb_assets.orchestration.alerter import Alerter
+from itb_assets.orchestration.alerts import ui as ui_alerts
+from itb_assets.orchestration.alerts.alerter import Alerter
+from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
+from itb_assets.orchestration.alerts.ui import UiAlerts
 from itb_assets.orchestration.children import Child
-from itb_assets.orchestration.ui_alerts import UiAlerts
 
 SENT = "UPDATE alert_outbox SET sent_at = now()"
 

@@ -10,7 +10,7 @@ from rule_making import MINUTE, NOW, beats, insert, looked, only
 from itb_assets.domain.alerts.occurrence import fingerprint_of
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.rules.beats import SERVER_SAYS_ENOUGH, SETTLES_S
-from itb_assets.orchestration.alerter import RULES_EVERY_S
+from itb_assets.orchestration.alerts.alerter import RULES_EVERY_S
 
 SECOND = timedelta(seconds=1)
 SERVER = {"server": "code"}

@@ -1,7 +1,7 @@
 """How far a table of Dagster's was read whose rows may become visible out of order.
 
 A number is taken before its row is committed, so a higher one may be seen first. Where it is kept belongs to
-`alert_writer`.
+`writer`.
 """
 
 from __future__ import annotations

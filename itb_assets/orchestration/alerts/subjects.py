@@ -1,6 +1,6 @@
 """What an event of Dagster is about: asset, check, model and market, out of step keys and partition keys.
 
-What is said of it belongs to `alert_events`. Nothing here asks Dagster's records.
+What is said of it belongs to `events`. Nothing here asks Dagster's records.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from itb_assets.errors import InvalidMarket
+from itb_assets.observability.alerts.catalogue import Language
+from itb_assets.orchestration.alerts.phrases import phrase
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import BY_VARIANT
 
@@ -111,7 +113,7 @@ def market_labels(partition: str) -> dict[str, str]:
     return {"symbol": market.symbol, "freq": market.freq}
 
 
-def words_of(labels: Mapping[str, str]) -> str:
+def words_of(labels: Mapping[str, str], language: Language) -> str:
     """Return the market of labels as it ends a title: ` of BTCUSDT 5m`, or nothing."""
     market = [labels[name] for name in ("symbol", "freq", "partition") if name in labels]
-    return f" of {' '.join(market)}" if market else ""
+    return phrase("of", language, " ".join(market)) if market else ""

@@ -16,7 +16,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from itb_assets.errors import DataContractError, InputError
-from itb_assets.orchestration.alert_cursor import Read
+from itb_assets.orchestration.alerts.cursor import Read
 from itb_assets.storage.database_errors import database_address, database_errors
 
 _EVENTS = """

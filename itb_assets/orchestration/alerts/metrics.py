@@ -1,6 +1,6 @@
 """Serves `/metrics` to Prometheus and `/healthz` to probes, beside the alerter and in threads of its own.
 
-What is measured belongs to `observability.alerts.metrics`, who has to be alive to `alert_pulse`.
+What is measured belongs to `observability.alerts.metrics`, who has to be alive to `pulse`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from itb_assets.errors import ConfigError, PortInUse
 from itb_assets.observability.alerts.metrics import AlertMetrics
 from itb_assets.observability.alerts.sessions import DATABASE_ERRORS, in_short
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_pulse import ALERTER, pulses, quick_engine
+from itb_assets.orchestration.alerts.pulse import ALERTER, pulses, quick_engine
 from itb_assets.settings import Settings
 
 METRICS, HEALTH = "/metrics", "/healthz"

@@ -1,6 +1,6 @@
 """Incidents, rules and messages as rows: whole for a machine, in few columns for a terminal.
 
-What a person does about them belongs to `alert_desk`; how a table is drawn to the command line.
+What a person does about them belongs to `desk`; how a table is drawn to the command line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.config_rules import Rule, Watch
 from itb_assets.observability.alerts.state import RuleState, states
-from itb_assets.orchestration.alert_records import EVENTS
+from itb_assets.orchestration.alerts.records import EVENTS
 
 OLD_AFTER = timedelta(minutes=2)
 """A look at a rule, or at Dagster's events, that is older says nothing of now; or three of its turns."""

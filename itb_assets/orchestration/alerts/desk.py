@@ -19,7 +19,7 @@ from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT
 from itb_assets.observability.alerts.state import beats
-from itb_assets.orchestration.alert_channels import (
+from itb_assets.orchestration.alerts.channels import (
     NO_LINKS,
     NONE_SET_UP,
     channel_names,

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from itb_assets.domain.alerts import Incident, Level
 from itb_assets.observability.alerts import state, store
-from itb_assets.orchestration.alert_writer import AlertWriter, writer_of
+from itb_assets.orchestration.alerts.writer import AlertWriter, writer_of
 from itb_assets.orchestration.assets.base import OWNERS
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.metadata import table

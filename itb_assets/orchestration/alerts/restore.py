@@ -14,9 +14,9 @@ from itb_assets.observability.alerts.catalogue import Language
 from itb_assets.observability.alerts.restored import settle_restored
 from itb_assets.observability.alerts.spoken import Spoken
 from itb_assets.observability.alerts.state import forget_cursor
-from itb_assets.orchestration.alert_channels import config_of
-from itb_assets.orchestration.alert_desk import alerts_engine
-from itb_assets.orchestration.alert_records import EVENTS, TICKS
+from itb_assets.orchestration.alerts.channels import config_of
+from itb_assets.orchestration.alerts.desk import alerts_engine
+from itb_assets.orchestration.alerts.records import EVENTS, TICKS
 from itb_assets.settings import Settings
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool
 
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT as DISPATCHER
 from itb_assets.observability.alerts.state import beats
-from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT, SILENT_S
-from itb_assets.orchestration.alert_reading import HEARTBEAT as READER
+from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT, SILENT_S
+from itb_assets.orchestration.alerts.reading import HEARTBEAT as READER
 from itb_assets.orchestration.schema import known_url
 from itb_assets.settings import Settings
 from itb_assets.storage.database_errors import database_address, database_errors

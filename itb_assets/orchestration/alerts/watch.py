@@ -2,7 +2,7 @@
 
 It reads what the sensor reads, from the same cursor under the same lock, so that a dead daemon or code server
 is told at once; in a thread of its own, since Dagster's database may be slow or away. What is read belongs to
-`alert_reading`.
+`reading`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from itb_assets.errors import InvalidMarket, ItbError
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_reading import AlertReader
-from itb_assets.orchestration.alert_sensor import subjects_of, ui_url_of
-from itb_assets.orchestration.alert_writer import AlertWriter
+from itb_assets.orchestration.alerts.reading import AlertReader
+from itb_assets.orchestration.alerts.sensor import subjects_of, ui_url_of
+from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.instance import opened_instance
 from itb_assets.orchestration.runner import followed_symbols

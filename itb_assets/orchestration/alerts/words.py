@@ -1,14 +1,17 @@
 """Names of the rules that events of Dagster are told under, and what is said of one that is not understood.
 
-What an event says belongs to `alert_events` and `alert_ticks`.
+What an event says belongs to `events` and `ticks`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from itb_assets.domain.alerts import Level, Occurrence
-from itb_assets.orchestration.alert_causes import first_line
+from itb_assets.observability.alerts.catalogue import Language
+from itb_assets.orchestration.alerts.causes import first_line
+from itb_assets.orchestration.alerts.phrases import phrase
 
 TRAINING_FAILED = "training_failed"
 PIPELINE_ERROR = "pipeline_error"
@@ -26,13 +29,19 @@ def action_of(rule: str) -> str:
     return f"alert-{rule.replace('_', '-')}"
 
 
-def unreadable(kind: str, number: int | str, error: Exception, at: datetime) -> Occurrence:
+def unreadable(
+    kind: Literal["event", "tick", "report"],
+    number: int | str,
+    error: Exception,
+    at: datetime,
+    language: Language,
+) -> Occurrence:
     """Say that an event or a tick, by its number, could not be understood and was passed over."""
     return Occurrence(
         event_id=f"dagster:{kind}:{number}",
         rule=EVENT_UNREADABLE,
         level=Level.WARNING,
-        title=f"{kind} {number} of Dagster could not be read and was passed over",
+        title=phrase(f"{kind} unreadable", language, number),
         detail=first_line(f"{type(error).__name__}: {error}"),
         action=action_of(EVENT_UNREADABLE),
         at=at,

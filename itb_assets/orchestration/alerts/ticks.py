@@ -1,6 +1,6 @@
 """What the ticks of sensors and schedules and the heartbeats of Dagster's daemons say of what is wrong.
 
-Pure, as `alert_events` is. Daemons that are gone altogether write nothing: that is the alerter's to see.
+Pure, as `events` is. Daemons that are gone altogether write nothing: that is the alerter's to see.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from itb_assets.domain.alerts import Level, Occurrence
+from itb_assets.observability.alerts.catalogue import Language
 from itb_assets.observability.logs import redact
-from itb_assets.orchestration.alert_causes import Cause, cause_of_info, classes_of, line_of_class
-from itb_assets.orchestration.alert_words import AUTOMATION_FAILED, DAEMON_ERROR, action_of
+from itb_assets.orchestration.alerts.causes import Cause, cause_of_info, classes_of, line_of_class
+from itb_assets.orchestration.alerts.phrases import phrase
+from itb_assets.orchestration.alerts.words import AUTOMATION_FAILED, DAEMON_ERROR, action_of
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import TickData  # no public name
@@ -36,9 +38,12 @@ class DaemonLook:
     required: Collection[str]
     now: datetime
     told: Collection[str] = ()
+    language: Language = "en"
 
 
-def tick_occurrences(tick_id: int, tick: TickData, *, carried: str = "") -> Iterator[Occurrence]:
+def tick_occurrences(
+    tick_id: int, tick: TickData, *, carried: str = "", language: Language = "en"
+) -> Iterator[Occurrence]:
     """Yield that a sensor or schedule failed at a tick, or that it works.
 
     Where no code server answered, that is said once for all of them, with the runs that it carried; every
@@ -49,11 +54,11 @@ def tick_occurrences(tick_id: int, tick: TickData, *, carried: str = "") -> Iter
     kind = "sensor" if "SENSOR" in tick.instigator_type.value else "schedule"
     gone = failed and UNREACHABLE in classes_of(tick.error)
     if gone or not failed:
-        title = "Dagster's code server: " + ("does not answer" if gone else "answers again")
+        title = phrase("no server" if gone else "server", language)
         why = "; ".join(filter(None, [line_of_class(tick.error, UNREACHABLE), carried])) if gone else ""
         yield _of_tick(tick_id, tick, {"server": "code"}, title, "server" if gone else "server:ok", why)
     if not gone:
-        title = f"{kind} {name}: " + ("failed" if failed else "works again")
+        title = phrase(f"{kind} failed" if failed else f"{kind} works", language, name)
         yield _of_tick(tick_id, tick, {kind: name}, title, "failed" if failed else "ok")
 
 
@@ -89,21 +94,25 @@ def daemon_occurrences(look: DaemonLook) -> Iterator[Occurrence]:
         causes = [cause_of_info(error) for error in beat.errors or ()]
         new = [cause for cause in causes if cause.words not in look.told]
         if age > SILENT_AFTER_S:
-            yield _daemon(name, f"no heartbeat for {age:.0f} s", look.now, f"silent:{beat.timestamp:.0f}")
+            silent = phrase("no beat", look.language, age)
+            yield _daemon(look, name, silent, look.now, f"silent:{beat.timestamp:.0f}")
         elif new:
-            yield _daemon(name, new[0].words, at, f"{_digest(new)}:{beat.timestamp // _CARRIED_S:.0f}")
+            key = f"{_digest(new)}:{beat.timestamp // _CARRIED_S:.0f}"
+            yield _daemon(look, name, new[0].words, at, key)
         elif not causes:
-            yield _daemon(name, "", at, f"{beat.timestamp:.0f}", resolves=True)
+            yield _daemon(look, name, "", at, f"{beat.timestamp:.0f}", resolves=True)
 
 
-def _daemon(name: str, detail: str, at: datetime, key: str, *, resolves: bool = False) -> Occurrence:
+def _daemon(
+    look: DaemonLook, name: str, detail: str, at: datetime, key: str, *, resolves: bool = False
+) -> Occurrence:
+    what = "daemon works" if resolves else "daemon trouble"
     return Occurrence(
         event_id=f"dagster:daemon:{name}:{key}",
         rule=DAEMON_ERROR,
         level=Level.ERROR,
         labels={"daemon": name.lower()},
-        title=f"Dagster's {name.lower().replace('_', ' ')} daemon: "
-        + ("works again" if resolves else "in trouble"),
+        title=phrase(what, look.language, name.lower().replace("_", " ")),
         detail=detail,
         action=action_of(DAEMON_ERROR),
         at=at,

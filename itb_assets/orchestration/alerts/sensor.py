@@ -1,7 +1,7 @@
 """The sensors of the alerts: one tells what Dagster recorded, one fails runs whose process is gone.
 
 Both are plain sensors without runs or a cursor of Dagster's: a run status sensor loses what it could not tell
-and takes five runs at a tick. What is read, and how far, belongs to `alert_reading`.
+and takes five runs at a tick. What is read, and how far, belongs to `reading`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from functools import cache
 
 import dagster as dg
 
-from itb_assets.orchestration.alert_asset import CHECK, INCIDENTS, show_incidents
-from itb_assets.orchestration.alert_hooks import FastTeller
-from itb_assets.orchestration.alert_reading import AlertReader
-from itb_assets.orchestration.alert_subjects import Subjects
-from itb_assets.orchestration.alert_writer import writer_of
+from itb_assets.orchestration.alerts.asset import CHECK, INCIDENTS, show_incidents
+from itb_assets.orchestration.alerts.hooks import FastTeller
+from itb_assets.orchestration.alerts.reading import AlertReader
+from itb_assets.orchestration.alerts.subjects import Subjects
+from itb_assets.orchestration.alerts.writer import writer_of
 from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.orchestration.lost_runs import fail_lost, server_began
 from itb_assets.orchestration.platform import Platform
@@ -51,7 +51,9 @@ def ui_url_of(platform: Platform) -> str:
 def fast_teller(platform: Platform) -> FastTeller | None:
     """Return what tells a failed step at once from its own process; None without a database."""
     writer = writer_of(platform, statement_timeout_s=FAST_TIMEOUT_S)
-    return None if writer is None else FastTeller(writer.tell, subjects_of(platform), ui_url_of(platform))
+    if writer is None:
+        return None
+    return FastTeller(writer.tell, subjects_of(platform), ui_url_of(platform), writer.config.language)
 
 
 def subjects_of(platform: Platform) -> Subjects:

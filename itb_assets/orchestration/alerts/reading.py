@@ -1,7 +1,7 @@
 """Reads what Dagster recorded since the last look and writes what it says into our database.
 
 The cursor moves in the transaction that writes the occurrences: whatever is killed in between, nothing is
-lost and nothing is told twice. What an event says belongs to `alert_events` and `alert_ticks`.
+lost and nothing is told twice. What an event says belongs to `events` and `ticks`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from itb_assets.domain.alerts import Occurrence
-from itb_assets.orchestration.alert_carried import carried_runs
-from itb_assets.orchestration.alert_causes import cause_of_info
-from itb_assets.orchestration.alert_cursor import WINDOW, Read
-from itb_assets.orchestration.alert_events import EVENTS as KINDS
-from itb_assets.orchestration.alert_events import Told, occurrences_of
-from itb_assets.orchestration.alert_records import (
+from itb_assets.observability.alerts.catalogue import Language
+from itb_assets.orchestration.alerts.carried import carried_runs
+from itb_assets.orchestration.alerts.causes import cause_of_info
+from itb_assets.orchestration.alerts.cursor import WINDOW, Read
+from itb_assets.orchestration.alerts.events import EVENTS as KINDS
+from itb_assets.orchestration.alerts.events import Told, occurrences_of
+from itb_assets.orchestration.alerts.records import (
     EVENTS,
     FAILED,
     TICKS,
@@ -31,10 +32,10 @@ from itb_assets.orchestration.alert_records import (
     entry_of,
     runs_of,
 )
-from itb_assets.orchestration.alert_subjects import WILL_RETRY, RunFacts, Subjects
-from itb_assets.orchestration.alert_ticks import DaemonLook, daemon_occurrences, tick_occurrences
-from itb_assets.orchestration.alert_words import unreadable
-from itb_assets.orchestration.alert_writer import AlertWriter, Writing
+from itb_assets.orchestration.alerts.subjects import WILL_RETRY, RunFacts, Subjects
+from itb_assets.orchestration.alerts.ticks import DaemonLook, daemon_occurrences, tick_occurrences
+from itb_assets.orchestration.alerts.words import unreadable
+from itb_assets.orchestration.alerts.writer import AlertWriter, Writing
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import TickData  # no public name
@@ -148,7 +149,7 @@ class AlertReader:
                 said = self._said(number, entry, runs, subjects)
             except Exception as error:  # noqa: BLE001
                 found.unreadable += 1
-                said = [unreadable("event", number, error, self.clock())]
+                said = [unreadable("event", number, error, self.clock(), self._language)]
             yield from said
 
     def _is_open(
@@ -176,7 +177,9 @@ class AlertReader:
         run = runs.get(entry.run_id)
         facts = RunFacts(entry.run_id) if run is None else RunFacts.of(run, self.ui_url)
         at = datetime.fromtimestamp(entry.timestamp, UTC)
-        return list(occurrences_of(Told(entry.get_dagster_event(), at, facts, subjects, number)))
+        return list(
+            occurrences_of(Told(entry.get_dagster_event(), at, facts, subjects, number, self._language))
+        )
 
     def _ticks(self, instance: dg.DagsterInstance, records: DagsterRecords, found: Look) -> None:
         """Tell ticks and daemons."""
@@ -189,7 +192,7 @@ class AlertReader:
             rows = records.ticks(read, BATCH)
             failed = any(row.kind == FAILED for row in rows)
             with dagster_errors(instance):
-                carried = carried_runs(instance) if failed else ""
+                carried = carried_runs(instance, self._language) if failed else ""
             said = [each for row in rows for each in self._tick(row, found, carried)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
@@ -197,10 +200,10 @@ class AlertReader:
 
     def _tick(self, row: Row, found: Look, carried: str) -> list[Occurrence]:
         try:
-            return list(tick_occurrences(row.id, _tick_of(row), carried=carried))
+            return list(tick_occurrences(row.id, _tick_of(row), carried=carried, language=self._language))
         except Exception as error:  # noqa: BLE001 - as of events
             found.unreadable += 1
-            return [unreadable("tick", row.id, error, self.clock())]
+            return [unreadable("tick", row.id, error, self.clock(), self._language)]
 
     def _daemons(
         self, instance: dg.DagsterInstance, records: DagsterRecords, now: datetime
@@ -210,7 +213,12 @@ class AlertReader:
         told: set[str] = set()
         if any(beat.errors for beat in beats.values()):  # a failed tick is an error of its daemon as well
             told = {cause_of_info(_tick_of(row).error).words for row in records.failed_ticks(WINDOW)}
-        yield from daemon_occurrences(DaemonLook(beats, instance.get_required_daemon_types(), now, told))
+        required = instance.get_required_daemon_types()
+        yield from daemon_occurrences(DaemonLook(beats, required, now, told, self._language))
+
+    @property
+    def _language(self) -> Language:
+        return self.writer.config.language
 
     def _read(self, writing: Writing, records: DagsterRecords, table: str) -> Read:
         """Return how far it came; from ten minutes back where it never was or the records are others."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_events import Told, occurrences_of
-from itb_assets.orchestration.alert_subjects import RunFacts
+from itb_assets.orchestration.alerts.events import Told, occurrences_of
+from itb_assets.orchestration.alerts.subjects import RunFacts
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext  # no public name
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
     from itb_assets.domain.alerts import Occurrence
-    from itb_assets.orchestration.alert_subjects import Subjects
+    from itb_assets.observability.alerts.catalogue import Language
+    from itb_assets.orchestration.alerts.subjects import Subjects
 
 URGENT = (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
 Tell = Callable[["Occurrence", datetime], None]
@@ -63,11 +64,12 @@ class TellingExecutor(dg.Executor):
 class FastTeller:
     """Tells one event of a run; whatever goes wrong with that is logged, and left to the sensor."""
 
-    def __init__(self, tell: Tell, subjects: Subjects, ui_url: str) -> None:
-        """Take the way to the database, what steps compute, and where the UI is."""
+    def __init__(self, tell: Tell, subjects: Subjects, ui_url: str, language: Language = "en") -> None:
+        """Take the way to the database, what steps compute, where the UI is, and the messages' language."""
         self._tell = tell
         self._subjects = subjects
         self._ui_url = ui_url
+        self._language = language
         self._away = False
 
     def __call__(self, event: dg.DagsterEvent, run: dg.DagsterRun) -> None:
@@ -76,7 +78,8 @@ class FastTeller:
             return
         try:
             now = datetime.now(UTC)
-            told = Told(event, now, RunFacts.of(run, self._ui_url), self._subjects)
+            facts = RunFacts.of(run, self._ui_url)
+            told = Told(event, now, facts, self._subjects, language=self._language)
             for each in occurrences_of(told):
                 if not each.resolves:
                     self._tell(each, now)

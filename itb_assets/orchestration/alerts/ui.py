@@ -16,16 +16,18 @@ import sqlalchemy as sa
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.errors import ProcessEnded
+from itb_assets.observability.alerts.catalogue import Language
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.alerts.state import Beat, beats
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_channels import channel_names, config_of
-from itb_assets.orchestration.alert_desk import alerts_engine
-from itb_assets.orchestration.alert_reading import HEARTBEAT
-from itb_assets.orchestration.alert_words import DAEMON_ERROR, action_of
-from itb_assets.orchestration.alert_writer import Writing
-from itb_assets.orchestration.alerter import RULES_LOCK
+from itb_assets.orchestration.alerts.alerter import RULES_LOCK
+from itb_assets.orchestration.alerts.channels import channel_names, config_of
+from itb_assets.orchestration.alerts.desk import alerts_engine
+from itb_assets.orchestration.alerts.phrases import phrase
+from itb_assets.orchestration.alerts.reading import HEARTBEAT
+from itb_assets.orchestration.alerts.words import DAEMON_ERROR, action_of
+from itb_assets.orchestration.alerts.writer import Writing
 from itb_assets.orchestration.children import Child
 from itb_assets.settings import Settings
 
@@ -108,14 +110,14 @@ class UiAlerts:
     def over(self, names: Iterable[str]) -> None:
         """Say of servers that they work again, which is news where their end was told."""
         with _told_apart("what is over is told later"):
-            self._write([_of(name, "", resolves=True) for name in names])
+            self._write([_of(name, "", self.config.language, resolves=True) for name in names])
 
     def _tell_end(self, name: str, detail: str) -> None:
-        self._write([_of(name, redact(detail))])
+        self._write([_of(name, redact(detail), self.config.language)])
 
     def _delivered(self, name: str, last: Child | None) -> None:
         """Wait until nobody waits for the alert, or the time is up; end whom it was left to."""
-        until, fingerprint = time.monotonic() + TELL_S, _of(name, "").fingerprint
+        until, fingerprint = time.monotonic() + TELL_S, _of(name, "", self.config.language).fingerprint
         try:
             while time.monotonic() < until and (last is None or last.process.poll() is None):
                 with self.engine.begin() as connection:
@@ -145,14 +147,14 @@ def ui_alerts(settings: Settings) -> Iterator[UiAlerts]:
             alerts.resume_rules()
 
 
-def _of(name: str, detail: str, *, resolves: bool = False) -> Occurrence:
+def _of(name: str, detail: str, language: Language, *, resolves: bool = False) -> Occurrence:
     now = datetime.now(UTC)
     return Occurrence(
         event_id=f"ui:{name}:{now.timestamp():.6f}",
         rule=DAEMON_ERROR,
         level=Level.ERROR,
         labels={"server": name},
-        title=f"itb ui: the {name} " + ("works again" if resolves else "ended by itself"),
+        title=phrase("server works" if resolves else "server ended", language, name),
         detail=detail,
         action=action_of(DAEMON_ERROR),
         at=now,

@@ -1,6 +1,6 @@
 """Writes occurrences into the platform's database: one transaction for what was read and how far.
 
-What becomes of an occurrence belongs to `observability.alerts`, what is read to `alert_reading`.
+What becomes of an occurrence belongs to `observability.alerts`, what is read to `reading`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from itb_assets.domain.alerts import Occurrence
 from itb_assets.errors import ItbError
 from itb_assets.observability.alerts import state, store
 from itb_assets.observability.alerts.config import AlertConfig
-from itb_assets.orchestration.alert_channels import config_of
-from itb_assets.orchestration.alert_cursor import Read
-from itb_assets.orchestration.alert_words import unreadable
+from itb_assets.orchestration.alerts.channels import config_of
+from itb_assets.orchestration.alerts.cursor import Read
+from itb_assets.orchestration.alerts.words import unreadable
 from itb_assets.orchestration.platform import Platform
 from itb_assets.storage.database_errors import database_address, database_errors
 from itb_assets.storage.migrations import migrate
@@ -50,7 +50,7 @@ class AlertWriter:
     ) -> None:
         """Remember where the database is, or raise InputError; the first use connects and migrates."""
         self._url = database_address(url)
-        self._config = config
+        self.config = config
         self._timeout_ms = int(statement_timeout_s * 1000)
         self._idle_s = idle_timeout_s
 
@@ -59,7 +59,7 @@ class AlertWriter:
         """Yield a transaction over a named cursor that commits on leaving; None while another has it."""
         with database_errors(self._url), self._migrated.begin() as connection:
             alone = connection.scalar(sa.text(_TRY_LOCK), {"name": f"alerts of {name}"})
-            yield Writing(connection, self._config, name, now) if alone else None
+            yield Writing(connection, self.config, name, now) if alone else None
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -70,7 +70,7 @@ class AlertWriter:
     def tell(self, occurrence: Occurrence, now: datetime) -> None:
         """Write one occurrence in a transaction of its own, into tables that are there already."""
         with database_errors(self._url), self._engine.begin() as connection:
-            Writing(connection, self._config, "", now).tell([occurrence])
+            Writing(connection, self.config, "", now).tell([occurrence])
 
     def beat(self, name: str, now: datetime, detail: Mapping[str, object]) -> None:
         """Keep that somebody is alive, whoever writes meanwhile."""
@@ -174,7 +174,7 @@ class Writing:
         except sa.exc.OperationalError:
             raise
         except _REFUSED as error:
-            self._report([unreadable("report", occurrence.event_id, error, self.now)])
+            self._report([unreadable("report", occurrence.event_id, error, self.now, self.config.language)])
 
     @cached_property
     def _open(self) -> set[str]:

@@ -1,7 +1,7 @@
 """The alerter: computes the rules every few seconds and has what is to be told delivered, until told to stop.
 
 What a rule says, who hears of it and how it is sent belong to `observability.alerts`; what Dagster says to
-`alert_watch`, which works beside.
+`watch`, which works beside.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.alerts.spoken import Spoken
 from itb_assets.observability.alerts.state import beat, beats, forget
 from itb_assets.observability.logs import get_logger, redact
-from itb_assets.orchestration.alert_channels import channels_of, config_of, docs_page
-from itb_assets.orchestration.alert_desk import RULES_HEARTBEAT, alerts_engine
-from itb_assets.orchestration.alert_watch import DagsterWatch
+from itb_assets.orchestration.alerts.channels import channels_of, config_of, docs_page
+from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT, alerts_engine
+from itb_assets.orchestration.alerts.watch import DagsterWatch
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings
 

@@ -1,12 +1,12 @@
 """What Dagster's events of runs say of what is wrong, or no longer wrong: one `Occurrence` for each.
 
-Pure: events in, occurrences out. Reading them in order belongs to `alert_reading`, ticks and daemons to
-`alert_ticks`. An event's id is made of its run and step, so that whoever tells it first tells it alone.
+Pure: events in, occurrences out. Reading them in order belongs to `reading`, ticks and daemons to
+`ticks`. An event's id is made of its run and step, so that whoever tells it first tells it alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from itb_assets.domain.alerts import Level, Occurrence
+from itb_assets.observability.alerts.catalogue import Language
 from itb_assets.observability.logs import redact
-from itb_assets.orchestration.alert_causes import cause_of_info, classes_of, first_line
-from itb_assets.orchestration.alert_subjects import (
+from itb_assets.orchestration.alerts.causes import cause_of_info, classes_of, first_line
+from itb_assets.orchestration.alerts.phrases import phrase
+from itb_assets.orchestration.alerts.subjects import (
     ASSET_JOB,
     RunFacts,
     Subject,
@@ -24,7 +26,7 @@ from itb_assets.orchestration.alert_subjects import (
     market_labels,
     words_of,
 )
-from itb_assets.orchestration.alert_words import (
+from itb_assets.orchestration.alerts.words import (
     ASSET_STALE,
     CHECK_FAILED,
     MODEL_DRIFT,
@@ -43,18 +45,6 @@ STEP_FAILED = "STEP_FAILURE"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 """What a step fails with whose run is cancelled; one that nobody cancelled fails as a run."""
 
-KILLED = "its process was killed or ran out of memory; what it had stored is whole"
-
-EVENTS = (
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.STEP_SUCCESS,
-    dg.DagsterEventType.PIPELINE_FAILURE,
-    dg.DagsterEventType.PIPELINE_SUCCESS,
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.FRESHNESS_STATE_CHANGE,
-)
-"""Kinds of events that say something; all others are passed over unread."""
-
 _FRESHNESS = {"FAIL": Level.ERROR, "WARN": Level.WARNING, "PASS": Level.WARNING}
 _MOST_FIGURES = 4
 
@@ -68,28 +58,22 @@ class Told:
     run: RunFacts
     subjects: Subjects
     storage_id: int | None = None
+    language: Language = "en"
 
     @property
     def cause(self) -> str:
         """Name of the run, or of the event where it has none."""
         return self.run.run_id or f"event {self.storage_id}"
 
+    def title(self, name: str, who: str, labels: Mapping[str, str], *values: object) -> str:
+        """Return what happened to whom, in the language of the messages."""
+        return phrase(name, self.language, f"{who}{words_of(labels, self.language)}", *values)
+
 
 def occurrences_of(told: Told) -> Iterator[Occurrence]:
-    """Yield what an event says; most say nothing. A word that is not understood raises what it raises."""
-    kind = dg.DagsterEventType(told.event.event_type_value)
-    if kind is dg.DagsterEventType.STEP_FAILURE:
-        yield from _step_failed(told)
-    elif kind is dg.DagsterEventType.STEP_SUCCESS:
-        yield from _step_succeeded(told)
-    elif kind is dg.DagsterEventType.PIPELINE_FAILURE:
-        yield from _run_failed(told)
-    elif kind is dg.DagsterEventType.PIPELINE_SUCCESS:
-        yield from _run_succeeded(told)
-    elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        yield from _checked(told)
-    elif kind is dg.DagsterEventType.FRESHNESS_STATE_CHANGE:
-        yield from _freshness(told)
+    """Return what an event says; most say nothing. A word that is not understood raises what it raises."""
+    tells = _TELLERS.get(dg.DagsterEventType(told.event.event_type_value))
+    return iter(()) if tells is None else tells(told)
 
 
 def _step_failed(told: Told) -> Iterator[Occurrence]:
@@ -112,7 +96,7 @@ def _step_failed(told: Told) -> Iterator[Occurrence]:
         rule=rule,
         level=Level.ERROR,
         labels=labels if subject.asset else labels | {"job": told.run.job},
-        title=f"{subject.name}{words_of(labels)}: {what}",
+        title=told.title(what, subject.name, labels),
         detail=cause.words,
     )
 
@@ -129,7 +113,7 @@ def _step_succeeded(told: Told) -> Iterator[Occurrence]:
         rule=_rule(subject),
         level=Level.ERROR,
         labels=labels if subject.asset else labels | {"job": told.run.job},
-        title=f"{subject.name}{words_of(labels)}: works again",
+        title=told.title("works", subject.name, labels),
         resolves=True,
     )
 
@@ -143,7 +127,7 @@ def _run_failed(told: Told) -> Iterator[Occurrence]:
     error = cause_of_info(data.error).words if data and data.error else ""
     message = (told.event.message or "").strip()
     generic = not message or "outside the execution context" in message or "Execution of run" in message
-    detail = error or (KILLED if generic else message)
+    detail = error or (phrase("killed", told.language) if generic else message)
     labels = _run_labels(told, told.run.job)
     again = told.run.will_retry
     yield _occurrence(
@@ -152,8 +136,7 @@ def _run_failed(told: Told) -> Iterator[Occurrence]:
         rule=RUN_FAILED,
         level=Level.WARNING if again else Level.ERROR,
         labels=labels,
-        title=f"run of {_job(told.run.job)}{words_of(labels)}: "
-        + ("ended early, Dagster starts it again" if again else "failed"),
+        title=phrase("run starts again" if again else "run failed", told.language, _run(told, labels)),
         detail=first_line(detail),
     )
 
@@ -169,13 +152,16 @@ def _run_succeeded(told: Told) -> Iterator[Occurrence]:
                 rule=RUN_FAILED,
                 level=Level.ERROR,
                 labels=labels,
-                title=f"run of {_job(job)}{words_of(labels)}: works again",
+                title=phrase("works", told.language, _run(told, labels)),
                 resolves=True,
             )
 
 
-def _job(name: str) -> str:
-    return "assets picked by hand" if name == ASSET_JOB else name or "a job"
+def _run(told: Told, labels: Mapping[str, str]) -> str:
+    """Return how a run of a job, or of assets picked by hand, is called."""
+    job = labels.get("job") or phrase("some job", told.language)
+    name = phrase("picked", told.language) if job == ASSET_JOB else job
+    return phrase("run", told.language, name, words_of(labels, told.language))
 
 
 def _run_labels(told: Told, job: str) -> dict[str, str]:
@@ -214,11 +200,10 @@ def _of_check(
     labels = subject.labels | market_labels(partition)
     if drift:
         labels = {name: value for name, value in labels.items() if name not in ("asset", "check")}
-        title = f"{labels.get('variant', '')}{words_of(labels)}: " + ("no drift" if resolves else "drift")
+        title = told.title("no drift" if resolves else "drift", labels.get("variant", ""), labels)
     else:
-        title = f"{subject.asset}{words_of(labels)}: check {subject.check} " + (
-            "passes again" if resolves else "failed"
-        )
+        what = "check passes" if resolves else "check failed"
+        title = told.title(what, subject.asset, labels, subject.check)
     return _occurrence(
         told,
         f"{subject.asset}:{subject.check}:{partition}" + (":ok" if resolves else ""),
@@ -245,8 +230,8 @@ def _freshness(told: Told) -> Iterator[Occurrence]:
         rule=ASSET_STALE,
         level=_FRESHNESS[state],
         labels={"asset": asset},
-        title=f"{asset}: {'fresh again' if fresh else 'not materialized in time'}",
-        detail=f"freshness went from {change.previous_state.value} to {state}",
+        title=told.title("fresh" if fresh else "stale", asset, {}),
+        detail=phrase("freshness", told.language, change.previous_state.value, state),
         action=action_of(ASSET_STALE),
         at=at,
         resolves=fresh,
@@ -296,3 +281,16 @@ def _figures(metadata: Any) -> str:  # noqa: ANN401 - Dagster's values of metada
 
 def _step(event: dg.DagsterEvent) -> str:
     return event.step_key or "unknown"
+
+
+_TELLERS: Mapping[dg.DagsterEventType, Callable[[Told], Iterator[Occurrence]]] = {
+    dg.DagsterEventType.STEP_FAILURE: _step_failed,
+    dg.DagsterEventType.STEP_SUCCESS: _step_succeeded,
+    dg.DagsterEventType.PIPELINE_FAILURE: _run_failed,
+    dg.DagsterEventType.PIPELINE_SUCCESS: _run_succeeded,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION: _checked,
+    dg.DagsterEventType.FRESHNESS_STATE_CHANGE: _freshness,
+}
+
+EVENTS = tuple(_TELLERS)
+"""Kinds of events that say something; all others are passed over unread."""
