@@ -8,6 +8,11 @@ import dagster as dg
 import pytest
 from alert_room import KLINES, MODEL, UI, WOLF, Room, asked
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.test_utils import create_run_for_test
 
 from itb_assets.domain.alerts import Level
@@ -20,6 +25,8 @@ from itb_assets.orchestration.partitions import partition_of
 
 MARKET = {"symbol": WOLF.symbol, "freq": WOLF.freq}
 TAGS = {"dagster/partition": str(partition_of(WOLF))}
+SERVER = GrpcServerCodeLocationOrigin(host="code", port=4000, location_name="itb_assets")
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(SERVER, "__repository__"), "build")
 
 
 def test_a_failed_step_names_asset_market_and_the_first_line_of_the_error(room: Room):
@@ -132,11 +139,16 @@ def test_a_check_that_a_rule_stands_in_for_is_left_to_it(room: Room):
     assert room.incidents() == []
 
 
-def failed_from_outside(room: Room, message: str | None = None, **tags: str) -> str:
-    """Have a run fail that had no chance to say why, and return its id."""
-    started = dg.DagsterRunStatus.STARTED
+def failed_from_outside(
+    room: Room, message: str | None = None, *, origin: RemoteJobOrigin | None = ORIGIN, **tags: str
+) -> str:
+    """Have a run fail that had no chance to say why, and return its id; `itb run` gives no origin."""
     made = create_run_for_test(
-        room.instance, job_name="build", status=started, tags=TAGS | {"dagster/will_retry": "false"} | tags
+        room.instance,
+        job_name="build",
+        status=dg.DagsterRunStatus.STARTED,
+        tags=TAGS | {"dagster/will_retry": "false"} | tags,
+        remote_job_origin=origin,
     )
     room.instance.report_run_failed(made, message)
     if tags:
@@ -170,6 +182,16 @@ def test_a_run_that_starts_again_is_a_warning_until_the_last_attempt(room: Room)
     found = room.only()
     assert (found.level, found.occurrences) == (Level.ERROR, 2)
     assert [kind for kind, _ in room.messages()] == ["opened", "repeated"]
+
+
+def test_a_run_of_the_command_line_is_no_warning_for_nobody_starts_it_again(room: Room):
+    """Dagster notes of it that it will, and then cannot: it knows no code server that has the job."""
+    run_id = failed_from_outside(room, origin=None)
+    room.instance.add_run_tags(run_id, {"dagster/will_retry": "true"})
+    room.look()
+    found = room.only()
+    assert (found.rule, found.level) == ("run_failed", Level.ERROR)
+    assert "starts it again" not in found.title
 
 
 def unnoted(room: Room, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -71,17 +71,22 @@ class Subjects:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What an event's own words leave out: the run's job, its tags and the address of its page."""
+    """What an event's own words leave out: the run's job, its tags and the address of its page.
+
+    `launched` is a run that Dagster itself started; one of the command line it cannot start again.
+    """
 
     run_id: str
     job: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
+    launched: bool = False
 
     @classmethod
     def of(cls, run: dg.DagsterRun, ui_url: str) -> RunFacts:
         """Take what is needed of a run."""
-        return cls(run.run_id, run.job_name, run.tags, page_of(ui_url, run.run_id))
+        launched = run.remote_job_origin is not None
+        return cls(run.run_id, run.job_name, run.tags, page_of(ui_url, run.run_id), launched)
 
     @property
     def partition(self) -> str:
@@ -93,8 +98,8 @@ class RunFacts:
 
     @property
     def will_retry(self) -> bool:
-        """Whether Dagster starts it again by itself."""
-        return self.tags.get(WILL_RETRY) == "true"
+        """Whether Dagster starts it again by itself; it notes that even of runs that it cannot start."""
+        return self.launched and self.tags.get(WILL_RETRY) == "true"
 
 
 def page_of(ui_url: str, run_id: str) -> str:
