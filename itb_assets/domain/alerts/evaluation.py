@@ -47,7 +47,8 @@ class Evaluation:
 class Standing:
     """How a rule stood after the last look, and since when what it found wrong is open; None: nothing is.
 
-    It stays open while the rule cannot tell: what was wrong is not over because the data ended.
+    It stays open while the rule cannot tell: what was wrong is not over because the data ended. `last_at` is
+    the newest report of it, which a clock that was put back, or another machine's, may place after now.
     """
 
     state: State
@@ -55,6 +56,7 @@ class Standing:
     value: float | None
     at: datetime
     opened_at: datetime | None
+    last_at: datetime | None = None
 
 
 def news(
@@ -72,8 +74,9 @@ def news(
         due, told = ((time - opened_at) // remind for time in (now, before.at))
         # told apart by the time: a clock that was put back counts the same reminders once more
         return _occurrence(found, f"{opened_at.isoformat()}/{now.isoformat()}", now) if due != told else None
-    if found.state == "ok" and opened_at is not None:
-        return _occurrence(found, f"{opened_at.isoformat()}/over", now, resolves=True)
+    if found.state == "ok" and before is not None and opened_at is not None:
+        at = max(now, before.last_at or now)  # an end that is older than the last report would end nothing
+        return _occurrence(found, f"{opened_at.isoformat()}/{now.isoformat()}/over", at, resolves=True)
     return None
 
 
@@ -91,7 +94,7 @@ def reminder(repeat: timedelta | None) -> timedelta:
     return min(max(repeat / 10, FASTEST_REMINDER), SLOWEST_REMINDER)
 
 
-def _occurrence(found: Evaluation, key: str, now: datetime, *, resolves: bool = False) -> Occurrence:
+def _occurrence(found: Evaluation, key: str, at: datetime, *, resolves: bool = False) -> Occurrence:
     return Occurrence(
         event_id=f"rule:{found.rule}:{found.fingerprint}:{key}",
         rule=found.rule,
@@ -100,7 +103,7 @@ def _occurrence(found: Evaluation, key: str, now: datetime, *, resolves: bool = 
         title=found.title or found.rule.replace("_", " "),
         detail=found.detail,
         action=f"alert-{found.rule.replace('_', '-')}",
-        at=now,
+        at=at,
         chart=found.chart,
         resolves=resolves,
     )

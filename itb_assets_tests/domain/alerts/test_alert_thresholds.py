@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -174,3 +175,17 @@ def test_the_same_look_twice_has_the_same_ids():
         first, second = (news(before, found(state), now=later, remind=MINUTE) for _ in range(2))
         assert first is not None
         assert first == second
+
+
+def test_an_end_is_never_older_than_the_last_report():
+    """The clock went back a little, or another machine's is behind: an older end would end nothing."""
+    last_at = NOW + timedelta(seconds=20)
+    before = replace(standing("firing", opened=NOW - MINUTE), last_at=last_at)
+    first, second = (
+        news(before, found("ok"), now=NOW + timedelta(seconds=step), remind=MINUTE) for step in (0, 25)
+    )
+    assert first is not None
+    assert second is not None
+    assert first.at == last_at
+    assert second.at == NOW + timedelta(seconds=25)
+    assert first.event_id != second.event_id

@@ -76,7 +76,7 @@ REPORT_EVERY = BROKEN_EVERY = timedelta(minutes=1)
 
 # What a rule opened, as its own events tell: an incident that something else reported is not its to end.
 _STANDINGS = """
-SELECT s.rule, s.fingerprint, s.labels, s.state, s.value, s.at, i.opened_at
+SELECT s.rule, s.fingerprint, s.labels, s.state, s.value, s.at, i.opened_at, i.last_at
 FROM alert_states AS s
 LEFT JOIN alert_incidents AS i ON i.fingerprint = s.fingerprint AND i.resolved_at IS NULL AND EXISTS (
     SELECT FROM alert_events AS e WHERE e.incident_id = i.id AND starts_with(e.event_id, 'rule:')
@@ -135,11 +135,12 @@ def evaluate_all(
     limit = connection.execute(sa.text("SELECT current_setting('statement_timeout')")).scalar_one()
     _limit_statements(connection, f"{TIMEOUT_S * 1000:.0f}")
     for rule, settings in config.rules.named().items():
-        before = standings.get(rule, {})
+        before, broken = standings.get(rule, {}), standings.get(BROKEN, {})
+        own = fingerprint_of(BROKEN, {"watched": rule})
         if not settings.enabled:
             _gone(look, found, rule, before, why="off")
+            _gone(look, found, BROKEN, {key: each for key, each in broken.items() if key == own}, why="off")
             continue
-        broken = standings.get(BROKEN, {})
         if isinstance(settings, Watch) and (not due_only or _due(rule, before, broken, now, settings.every)):
             _watched(look, found, rule, before, broken)
         if isinstance(settings, ReportRule) and (
@@ -254,6 +255,7 @@ def _standings(connection: sa.Connection) -> Standings:
             value=row["value"],
             at=row["at"],
             opened_at=row["opened_at"],
+            last_at=row["last_at"],
         )
     return standings
 
