@@ -137,6 +137,23 @@ def test_an_acknowledgement_meanwhile_is_not_lost(alerts_engine):
         assert (kept.acked_by, kept.occurrences) == ("ana", 1 + 10 * (THREADS - 1))
 
 
+def test_a_report_that_is_not_committed_holds_up_no_message_of_its_incident(alerts_engine):
+    """The dispatcher copies messages that are late; whoever reports meanwhile is not waited for."""
+    incident = report(alerts_engine, "e0").incident
+    draft = outbox.Draft(
+        dedup_key="copied",
+        channel="slack",
+        level=Level.ERROR,
+        kind="opened",
+        message={},
+        incident_id=incident.id,
+    )
+    with alerts_engine.connect() as reporting, alerts_engine.begin() as dispatching:
+        store.report(reporting, occurrence("e1"), now=START, routing=ROUTING)
+        dispatching.execute(sa.text("SET LOCAL lock_timeout = '1s'"))
+        assert outbox.enqueue(dispatching, draft, now=START) is not None
+
+
 def test_failures_and_ends_at_once_leave_at_most_one_open(alerts_engine):
     """Every failure is counted in exactly one incident, whatever ended between."""
 

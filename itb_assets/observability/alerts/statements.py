@@ -19,9 +19,10 @@ INSERT INTO alert_events (event_id, at) VALUES (:event_id, :at) ON CONFLICT (eve
 """
 LINK = "UPDATE alert_events SET incident_id = :incident_id WHERE event_id = :event_id"
 
-# FOR UPDATE, because somebody may be acknowledging it
+# Locked, because somebody may be acknowledging it; not its key, or no message of it could be put in meanwhile
 LATEST = f"""
-SELECT {_COLUMNS} FROM alert_incidents WHERE fingerprint = :fingerprint ORDER BY id DESC LIMIT 1 FOR UPDATE
+SELECT {_COLUMNS} FROM alert_incidents WHERE fingerprint = :fingerprint ORDER BY id DESC LIMIT 1
+FOR NO KEY UPDATE
 """  # noqa: S608 - constants
 OPENINGS = "SELECT count(*) FROM alert_incidents WHERE fingerprint = :fingerprint AND opened_at > :since"
 
@@ -56,7 +57,7 @@ VALUES (CAST(:matchers AS jsonb), :until, :who, :why, :now) RETURNING id
 """
 END_SILENCE = "UPDATE alert_silences SET until = :now WHERE id = :id AND until > :now RETURNING id"
 SILENCES = """
-SELECT id, matchers, until, who, why FROM alert_silences
+SELECT id, matchers, until, who, why, created_at FROM alert_silences
 WHERE CAST(:now AS timestamptz) IS NULL OR until > :now ORDER BY until, id
 """
 
