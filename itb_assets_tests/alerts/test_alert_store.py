@@ -123,7 +123,7 @@ def test_a_silence_keeps_quiet_and_ends(connection):
     quiet = tell(connection, "e1")
     assert (quiet.verdict.why, quiet.verdict.by) == ("silenced", f"silence {kept}")
     assert tell(connection, "e2", labels={"symbol": "ETHUSDT"}).verdict.notify
-    assert store.silences(connection, now=START) == [replace(asked, id=kept)]
+    assert store.silences(connection, now=START) == [replace(asked, id=kept, created_at=START)]
     assert tell(connection, "e3", now=START + HOUR).verdict.why == "unsaid"
     assert store.silences(connection, now=START + HOUR) == []
     with pytest.raises(InputError, match="ended"):

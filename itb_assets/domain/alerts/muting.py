@@ -19,7 +19,8 @@ class Silence:
     """Quiet for what all matchers fit, until a time, with who asked for it and why.
 
     A matcher's key is `rule` or a label, its value what that has to be; it may end in `*`. A label that is
-    not there fits nothing. Raises InputError without matchers: `rule=*` is how to mean everything.
+    not there fits nothing; `created_at` is None until it is kept. Raises InputError without matchers:
+    `rule=*` is how to mean everything.
     """
 
     id: int = 0
@@ -27,6 +28,7 @@ class Silence:
     until: datetime
     who: str
     why: str
+    created_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would silence by accident, or without anybody to ask."""

@@ -73,7 +73,12 @@ def _old(incident: Incident, ended: Sequence[Silence], now: datetime, routing: R
     """Tell whether it was not for a silence that nobody heard of it in time."""
     if routing.stale_after is None or now - incident.last_at <= routing.stale_after:
         return False
-    return not any(each.covers(incident.rule, incident.labels, incident.last_at) for each in ended)
+    old_at = incident.last_at + routing.stale_after
+    return not any(
+        each.covers(incident.rule, incident.labels, incident.last_at)
+        and (each.created_at is None or each.created_at <= old_at)
+        for each in ended
+    )
 
 
 def _said(incident: Incident, event_id: str) -> Occurrence:

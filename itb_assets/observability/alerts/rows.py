@@ -64,8 +64,8 @@ def values_of(incident: Incident) -> dict[str, Any]:
 
 def silence_of(row: Row) -> Silence:
     """Return a row of `alert_silences` as a silence."""
-    until = utc(row["until"])
-    return Silence(id=row["id"], matchers=row["matchers"], until=until, who=row["who"], why=row["why"])
+    times = {name: utc(row[name]) for name in ("until", "created_at")}
+    return Silence(id=row["id"], matchers=row["matchers"], who=row["who"], why=row["why"], **times)
 
 
 def utc(time: Any) -> Any:  # noqa: ANN401 - a time or None, as the column is

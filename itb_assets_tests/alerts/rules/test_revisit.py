@@ -90,6 +90,28 @@ def test_old_failures_of_a_first_start_stay_untold(connection):
     assert again(connection, START + DAY) == []
 
 
+def test_a_silence_that_began_when_it_was_old_already_tells_nothing(connection):
+    """Failures of long ago, untold at the first start; a silence of an hour a week later is not why."""
+    for turn in range(5):
+        report(connection, f"e{turn}", labels={"asset": f"a{turn}"}, now=START, at=START - 2 * DAY)
+    week = START + 7 * DAY
+    asked = Silence(matchers={"rule": "*"}, until=week + HOUR, who="ana", why="tests")
+    store.add_silence(connection, asked, week)
+    report(connection, "silenced", labels={"asset": "new"}, now=week + MINUTE)
+    assert again(connection, week + HOUR) == ["unsaid"]
+    assert [row.message["labels"] for row in outbox.pending(connection)] == [{"asset": "new"}]
+    assert again(connection, week + DAY) == []
+
+
+def test_what_was_silenced_within_its_day_is_told_however_long_the_silence_was(connection):
+    """Not told at first for want of a channel; the silence began before it was old."""
+    made = occurrence("e1", at=START)
+    store.report(connection, made, now=START, routing=Routing(channels={}))
+    asked = Silence(matchers={"rule": "*"}, until=START + 3 * DAY, who="ana", why="tests")
+    store.add_silence(connection, asked, START + HOUR)
+    assert again(connection, START + 3 * DAY) == ["unsaid"]
+
+
 def test_who_looks_after_it_is_not_told(connection):
     asked = Silence(matchers={"rule": "*"}, until=START + HOUR, who="ana", why="tests")
     store.add_silence(connection, asked, START)
