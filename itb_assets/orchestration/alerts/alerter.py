@@ -88,11 +88,19 @@ class Alerter:
             )
             tell(connection, found, self.config, now)
             beat(connection, RULES_HEARTBEAT, now, self._said(len(found.evaluations)))
-            if self._tidied_at is None or now - self._tidied_at >= _TIDIED_EVERY:
-                forget(connection, now - KEPT)
-                self._tidied_at = now
+        if self._tidied_at is None or now - self._tidied_at >= _TIDIED_EVERY:
+            self._tidied_at = now
+            self._tidy(now)
         firing = sum(each.state == "firing" for each in found.evaluations)
         return RoundDone(len(found.evaluations), firing, len(found.occurrences) + len(found.reports))
+
+    def _tidy(self, now: datetime) -> None:
+        """Forget what is long over, apart from the round: what fails of it is tried again on the next day."""
+        try:
+            with self.engine.begin() as connection:
+                forget(connection, now - KEPT)
+        except Exception as error:  # noqa: BLE001 - whatever it is, rules are computed all the same
+            get_logger().warning("alerts that are long over are forgotten later: {}", redact(in_short(error)))
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a database that is away is waited for."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from itb_assets.domain.alerts import Occurrence
 from itb_assets.domain.executed.fills import split_symbol
 from itb_assets.observability.alerts.charts import measure_chart, pnl_chart
@@ -46,7 +48,9 @@ def picture(look: Look, told: Occurrence) -> bytes | None:
         if told.rule in _LOSSES:
             until = look.now + timedelta(microseconds=1)  # with what ended at this very moment
             return pnl_picture(look, until=until, paper=told.rule != _LOSSES[0], labels=told.labels)
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+    except sa.exc.DBAPIError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever drawing fails of
         return None
     return None
 

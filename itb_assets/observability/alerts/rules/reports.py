@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.executed.fills import split_symbol
@@ -90,7 +92,9 @@ def _chart(look: Look) -> bytes | None:
     try:
         executed = pnl_picture(look, until=until, paper=False, labels={})
         return executed or pnl_picture(look, until=until, paper=True, labels={})
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+    except sa.exc.DBAPIError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever drawing fails of
         return None
 
 
