@@ -36,6 +36,8 @@ Clock = Callable[[], datetime]
 """Tells the time in UTC."""
 
 _REPLAYED = timedelta(minutes=10)
+_CHART_TRIES = 3
+"""So often a message is tried with its chart, which may be what does not get through."""
 _ALONE = 3
 """After so many refusals in a row it is the channel that refuses, not a message."""
 _AWAY = 3
@@ -148,9 +150,12 @@ class Lane:
                 return self._rules.poll_s
             self._state = state.taken(now)
             save_state(connection, self.name, self._state, now)  # before it is sent: dying must not refill
-        chart = rows[0].chart if len(rows) == 1 and state.pace.tokens >= _CHART_TOKENS else None
+        one = len(rows) == 1 and rows[0].attempts <= _CHART_TRIES
+        chart = rows[0].chart if one and state.pace.tokens >= _CHART_TOKENS else None
         text = self._spoken.text(rows, with_chart=chart is not None)
-        self._unrecorded = attempt(self._channel, rows, text, chart, splits=not self._refuses_all)
+        self._unrecorded = attempt(
+            self._channel, rows, text, chart, splits=not self._refuses_all, alone=self._other is None
+        )
         self._record(connection, self._unrecorded)
         return 0.0
 
@@ -224,7 +229,11 @@ class Lane:
             self._report |= {"sent": sent, "last_sent_at": now.isoformat(), "last_error": None}
             return
         self._report["last_error"] = outcome.word
-        if outcome.said == "later":
+        if outcome.said == "later" and outcome.refuses_all:
+            self._log.bind(rows=len(outcome.rows)).critical(
+                f"refuses everything: {outcome.word}; there is no other channel, so it is asked every minute"
+            )
+        elif outcome.said == "later":
             self._log.bind(rows=len(outcome.rows)).warning(f"not sent, comes again: {outcome.word}")
         elif outcome.said == "moved":
             self._follow(outcome)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import psycopg2
 import sqlalchemy as sa
 
+from itb_assets.observability.logs import get_logger
+
 Connect = Callable[[], sa.Connection]
 """Opens a connection; each caller closes what it opened."""
 
 DATABASE_ERRORS = (sa.exc.SQLAlchemyError, psycopg2.Error, OSError, ValueError)
 """What a session that broke raises, wherever it is noticed."""
 
+_LONG_WAIT_S = 30.0
 _TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 
 
@@ -41,10 +45,16 @@ def session(connect: Connect) -> Iterator[sa.Connection]:
 
 def hold(connection: sa.Connection, name: str, stop: threading.Event, *, every_s: float) -> bool:
     """Wait until this session alone holds the lock of this name; return False when told to stop before."""
+    waits_since, told = time.monotonic(), False
     while not stop.is_set():
         with connection.begin():
             if connection.scalar(_TRY_LOCK, {"name": name}):
                 return True
+        if not told and time.monotonic() - waits_since > _LONG_WAIT_S:
+            told = True
+            get_logger(lock=name).warning(
+                "another alerter works on this database: this one waits for its end"
+            )
         stop.wait(every_s)
     return False
 

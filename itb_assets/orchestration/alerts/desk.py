@@ -38,7 +38,15 @@ RULES_HEARTBEAT = "alert_rules"
 SILENT_S = 60
 """After so many seconds without a heartbeat the alerter counts as gone."""
 
-_CONNECTION = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_CONNECTION: Mapping[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds; the others are seconds
+    # The server's side too: it holds the locks of a machine that is gone until it notices.
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
 _BEAT = sa.text(
     "SELECT CASE count(*) WHEN cardinality(:names) THEN min(at) END FROM heartbeats WHERE name = ANY(:names)"
 )

@@ -202,7 +202,7 @@ _PORTUGUESE = {
     "drift none": "nenhuma verificação de drift nos últimos {window}: `itb run` as faz quando há modelo em "
     "uso",
     "drift old": "a verificação mais nova é de {at}, precisa de uma dos últimos {max_age}",
-    "drift fine": "{judged} medidas julgadas em {at}, nenhuma alarma",
+    "drift fine": "{judged} medidas julgadas em {at}, nenhuma em alarme",
     "drift thin": "nenhuma de {measures} medidas pôde ser julgada em {at}: {why}",
     "unusual": "{factor:,.{digits}f} vezes o normal para este horário ({z:+.1f} desvios robustos em {days} "
     "dias, alarme além de {limit:g})",
