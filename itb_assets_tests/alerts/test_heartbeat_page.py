@@ -62,7 +62,7 @@ def test_the_statements_write_what_rules_understand(alerts_engine, tmp_path):
 
 
 def test_a_late_writer_does_not_put_the_time_back(alerts_engine):
-    later = datetime.now(UTC) + timedelta(minutes=1)
+    later = datetime.now(UTC) + timedelta(seconds=30)
     with alerts_engine.begin() as connection:
         beat(connection, "trading:main", later)
         run(connection, example("sql", "trading:main"))
