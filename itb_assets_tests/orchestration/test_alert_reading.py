@@ -187,6 +187,18 @@ def test_an_event_that_is_damaged_is_told_once_and_the_others_go_on(room: Room):
     assert room.look().events == 0
 
 
+def test_a_run_that_is_damaged_keeps_no_event_from_being_told(room: Room):
+    """Dagster reads the runs of a batch all at once, and none where one cannot be read."""
+    room.run(fail_raw="bug")
+    copies(room, 2)
+    room.records("UPDATE runs SET run_body = '{\"torn' WHERE run_id = 'copy-1'")
+    look = room.look()
+    assert (look.told, look.unreadable) == (3, 0)
+    found = {each.labels.get("symbol", "") for each in room.incidents()}
+    assert found == {WOLF.symbol, "M0USDT", ""}  # whose market only its run knows
+    assert room.look().events == 0
+
+
 def test_an_event_of_another_version_is_told_as_such(room: Room):
     room.run(fail_raw="bug")
     room.records(
@@ -270,6 +282,17 @@ def test_every_look_says_that_it_looked(room: Room):
     room.look()
     with room.engine.begin() as connection:
         assert store.beats(connection)[HEARTBEAT].at >= before
+
+
+def test_a_look_that_has_much_to_read_is_not_taken_for_a_dead_one(room: Room, monkeypatch):
+    """It says after every batch that it looked, and ends before the rule that listens for that runs out."""
+    room.run(fail_raw="bug")
+    copies(room, 2 * reading.BATCH)
+    seen: list[object] = []
+    monkeypatch.setattr(room.writer, "beat", lambda _name, _now, detail: seen.append(detail["events"]))
+    room.look()
+    assert seen == [reading.BATCH, 2 * reading.BATCH, 2 * reading.BATCH + 2]
+    assert load_config().rules.dagster_silent.threshold > 2 * reading.LONGEST_S
 
 
 def test_a_wrong_url_is_refused_before_anything_is_read():

@@ -123,6 +123,23 @@ def _no_beats(room: Room):
     room.instance.wipe_daemon_heartbeats()
 
 
+def test_a_damaged_run_keeps_no_failed_tick_from_being_told(room: Room):
+    for symbol in ("AUSDT", "BUSDT"):
+        under_way(room, symbol, tags={LAUNCHED_BY: "{}"})
+    room.records("UPDATE runs SET run_body = '{\"torn' WHERE run_body LIKE '%AUSDT%'")
+    tick(room, TickStatus.FAILURE, error=GONE)
+    assert room.look().told == 1
+    assert room.only().detail.endswith("runs under way: build of BUSDT 5m")
+
+
+def test_a_damaged_tick_keeps_no_error_of_a_daemon_from_being_told(room: Room):
+    tick(room, TickStatus.FAILURE)
+    room.records("UPDATE job_ticks SET tick_body = '{\"torn'")
+    beat(room, daemon="SENSOR", errors=[GONE])
+    room.look()
+    assert {each.rule for each in room.incidents()} == {"event_unreadable", "daemon_error"}
+
+
 def test_errors_of_a_daemon_are_told_once_while_they_are_carried_along(room: Room):
     for _ in range(3):
         beat(room, errors=[ERROR])

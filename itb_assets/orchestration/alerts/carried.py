@@ -9,6 +9,7 @@ import dagster as dg
 
 from itb_assets.observability.alerts.catalogue import Language
 from itb_assets.orchestration.alerts.phrases import phrase
+from itb_assets.orchestration.alerts.records import readable_runs
 from itb_assets.orchestration.alerts.subjects import RunFacts, market_labels, words_of
 from itb_assets.orchestration.orphans import LAUNCHED_BY, UNDER_WAY
 
@@ -18,7 +19,7 @@ _MOST_ASKED = 100
 
 def carried_runs(instance: dg.DagsterInstance, language: Language = "en") -> str:
     """Return which runs were under way in a code server, the first few by name; empty without any."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY), limit=_MOST_ASKED)
+    runs = readable_runs(instance, dg.RunsFilter(statuses=UNDER_WAY), _MOST_ASKED)
     names = sorted(_name(RunFacts.of(run, ""), language) for run in runs if LAUNCHED_BY in run.tags)
     if not names:
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ FIRST_LOOK = timedelta(minutes=10)
 BATCH = 200
 """Events of one transaction."""
 
-LONGEST_S = 20.0
+LONGEST_S = 8.0
 """A look does not begin another batch after this: the next one goes on."""
 
 NOTED_WITHIN_S = 5.0
@@ -98,12 +99,16 @@ class AlertReader:
         with dagster_records(instance) as records:
             if self.subjects is not None:
                 while self._events(instance, records, self.subjects, found) and time.monotonic() < deadline:
-                    pass
+                    self._beat(found)
             if not found.busy:
                 self._ticks(instance, records, found)
-        if self.beats:  # also when another reads: this one is alive
-            self.writer.beat(HEARTBEAT, self.clock(), {"events": found.events, "told": found.told})
+        self._beat(found)
         return found
+
+    def _beat(self, found: Look) -> None:
+        """Say that this one is alive, also when another reads, and in the middle of much that is new."""
+        if self.beats:
+            self.writer.beat(HEARTBEAT, self.clock(), {"events": found.events, "told": found.told})
 
     def _events(
         self, instance: dg.DagsterInstance, records: DagsterRecords, subjects: Subjects, found: Look
@@ -191,8 +196,7 @@ class AlertReader:
             read = self._read(writing, records, TICKS)
             rows = records.ticks(read, BATCH)
             failed = any(row.kind == FAILED for row in rows)
-            with dagster_errors(instance):
-                carried = carried_runs(instance, self._language) if failed else ""
+            carried = carried_runs(instance, self._language) if failed else ""
             said = [each for row in rows for each in self._tick(row, found, carried)]
             found.told += writing.tell([*said, *self._daemons(instance, records, now)])
             writing.move(read.with_read(row.id for row in rows))
@@ -212,7 +216,9 @@ class AlertReader:
             beats = instance.get_daemon_heartbeats()
         told: set[str] = set()
         if any(beat.errors for beat in beats.values()):  # a failed tick is an error of its daemon as well
-            told = {cause_of_info(_tick_of(row).error).words for row in records.failed_ticks(WINDOW)}
+            for row in records.failed_ticks(WINDOW):
+                with suppress(Exception):  # one that is damaged was told as such
+                    told.add(cause_of_info(_tick_of(row).error).words)
         required = instance.get_required_daemon_types()
         yield from daemon_occurrences(DaemonLook(beats, required, now, told, self._language))
 

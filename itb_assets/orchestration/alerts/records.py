@@ -134,9 +134,30 @@ def entry_of(row: Row) -> dg.EventLogEntry:
 
 
 def runs_of(instance: dg.DagsterInstance, run_ids: Collection[str]) -> dict[str, dg.DagsterRun]:
-    """Return runs by id; those that are gone are left out."""
+    """Return runs by id; those that are gone or damaged are left out."""
     if not run_ids:
         return {}
-    filters = dg.RunsFilter(run_ids=sorted(run_ids))
+    return {run.run_id: run for run in readable_runs(instance, dg.RunsFilter(run_ids=sorted(run_ids)))}
+
+
+def readable_runs(
+    instance: dg.DagsterInstance, filters: dg.RunsFilter, limit: int | None = None
+) -> list[dg.DagsterRun]:
+    """Return the runs that can be read: Dagster reads them all at once, and none where one is damaged."""
     with dagster_errors(instance):
-        return {run.run_id: run for run in instance.get_runs(filters=filters)}
+        try:
+            return [*instance.get_runs(filters=filters, limit=limit)]
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one
+            named = instance.get_run_ids(filters=filters, limit=limit)
+            return [run for run_id in named for run in _readable(instance, run_id)]
+
+
+def _readable(instance: dg.DagsterInstance, run_id: str) -> Sequence[dg.DagsterRun]:
+    try:
+        return instance.get_runs(filters=dg.RunsFilter(run_ids=[run_id]))
+    except sa.exc.SQLAlchemyError:
+        raise
+    except Exception:  # noqa: BLE001 - it is passed over
+        return ()
