@@ -26,6 +26,7 @@ from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.occurrence import fingerprint_of
 from itb_assets.observability.alerts.outbox import Draft, dead, enqueue, sent
 from itb_assets.observability.alerts.state import beat
+from itb_assets.observability.logs import register_secret
 
 SECOND = timedelta(seconds=1)
 FED = {
@@ -60,6 +61,21 @@ def test_a_trading_process_that_halted_says_why(connection):
     found = only(looked(connection, "trading_halted"))
     assert found.state == "firing"
     assert found.detail.startswith("exchange refuses orders")
+
+
+@pytest.mark.parametrize("padding", [0, 185])
+def test_what_a_heartbeat_says_is_told_without_secrets(connection, padding):
+    """They are taken out before it is cut: half a secret would not be known."""
+    register_secret("swordfish42")
+    said = f"{'x' * padding} refused swordfish42 password=hunter22"
+    beats(connection, "trading", age=SECOND, halted=said)
+    beats(connection, "api:binance", age=SECOND, auth_error=said)
+    for rule in ("trading_halted", "api_authentication_failed"):
+        found = only(looked(connection, rule))
+        assert found.state == "firing"
+        assert "refused" in found.detail
+        assert "swordf" not in found.detail
+        assert "hunter22" not in found.detail
 
 
 def test_trading_of_one_symbol_that_halts_mutes_the_warnings_of_that_symbol(connection, tmp_path):

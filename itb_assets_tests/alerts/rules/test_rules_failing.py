@@ -11,6 +11,7 @@ from rule_making import HOUR, NOW, TODAY, config_of, drift, insert, only, only_r
 from itb_assets.observability.alerts import rules
 from itb_assets.observability.alerts.rules import evaluate_all
 from itb_assets.observability.alerts.state import beat
+from itb_assets.observability.logs import register_secret
 
 UNTHOUGHT = [AttributeError("none"), ImportError("gone"), AssertionError(), MemoryError(), RuntimeError("x")]
 MINUTE = timedelta(minutes=1)
@@ -56,3 +57,11 @@ def test_a_lost_connection_is_no_broken_rule(connection, tmp_path, monkeypatch):
     monkeypatch.setitem(rules.evaluate.RULES, "data_stale", failing(lost))
     with pytest.raises(sa.exc.OperationalError):
         evaluate_all(connection, config_of(tmp_path, only_rule("data_stale", "rule_broken")), NOW)
+
+
+def test_what_a_broken_rule_says_is_told_without_secrets(connection, tmp_path, monkeypatch):
+    register_secret("swordfish42")
+    error = RuntimeError("no login as itb:swordfish42 password=hunter22\nsecond line")
+    monkeypatch.setitem(rules.evaluate.RULES, "data_stale", failing(error))
+    news = only(told(connection, config_of(tmp_path, only_rule("data_stale", "rule_broken")), NOW))
+    assert news.detail == "RuntimeError: no login as itb:*** password=***"

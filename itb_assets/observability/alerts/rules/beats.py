@@ -21,6 +21,7 @@ from itb_assets.domain.alerts.evaluation import Evaluation
 from itb_assets.domain.alerts.thresholds import age_s
 from itb_assets.observability.alerts.config_rules import Absence
 from itb_assets.observability.alerts.rules.look import Look
+from itb_assets.observability.logs import redact
 
 MAX_REASON = 200
 _BEATS = """
@@ -57,9 +58,9 @@ class Beat:
         return float(value) if wanted else None  # type: ignore[arg-type]
 
     def text(self, key: str) -> str:
-        """Return words that it says, on one line; empty where it says none."""
+        """Return words that it says, on one line and without secrets; empty where it says none."""
         value = self.detail.get(key)
-        return "" if value is None or value is False else " ".join(str(value).split())[:MAX_REASON]
+        return "" if value is None or value is False else " ".join(redact(str(value)).split())[:MAX_REASON]
 
 
 def beats(look: Look, name: str) -> list[Beat]:

@@ -37,6 +37,7 @@ from itb_assets.observability.alerts.rules.reports import Report, reported
 from itb_assets.observability.alerts.rules.unusual import unusual_volatility, unusual_volume
 from itb_assets.observability.alerts.rules.wins import pooled_win_rate, win_rate_by_day
 from itb_assets.observability.alerts.state import note_state
+from itb_assets.observability.logs import redact
 
 RULES: Mapping[str, Callable[[Look], Iterator[Evaluation]]] = {
     "daily_loss": executed_loss,
@@ -283,7 +284,7 @@ def _limit_statements(connection: sa.Connection, limit: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what a failed rule says of itself; a driver's own words, without the statement."""
+    """Return what a failed rule says of itself, without secrets; a driver's own words, not the statement."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-    line = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+    line = next((line.strip() for line in redact(str(cause)).splitlines() if line.strip()), "")
     return f"{type(cause).__name__}: {line}"
