@@ -60,6 +60,17 @@ def test_after_a_week_off_one_day_is_summed_up(connection, tmp_path):
     assert titles == ["profit and loss of 10 Mar 2026", "profit and loss of 17 Mar 2026"]
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_no_summary_back(connection, tmp_path):
+    """Nor is a day told twice when the clock is put back over it."""
+    config = config_of(tmp_path, only_rule("daily_pnl"))
+    for days in (0, 365):
+        insert(connection, "trades", results(3, 1, ended=TODAY + days * DAY - HOUR))
+    for days in (365, 0, 1, 0):
+        told(connection, config, TODAY + days * DAY + HOUR)
+    titles = [row[2]["title"] for row in outbox(connection)]
+    assert titles == [f"profit and loss of {day}" for day in ("10 Mar 2027", "10 Mar 2026", "11 Mar 2026")]
+
+
 @pytest.mark.parametrize("rule", ["daily_pnl", "model_summary", "cost_summary"])
 def test_a_summary_of_nothing_is_not_sent_and_says_what_it_lacks(connection, tmp_path, rule):
     found = evaluate_all(connection, config_of(tmp_path, only_rule(rule)), NOW)

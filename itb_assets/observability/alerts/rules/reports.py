@@ -56,13 +56,14 @@ Lines = Callable[[Look], "list[str] | None"]
 def reported(look: Look, rule: str, told: int | None) -> tuple[Evaluation, Report | None]:
     """Return how a summary stands, and the summary when it is due; `told` is the day told last, 20240901.
 
-    The day before is summed up, never one further back: after a week off nobody reads seven.
+    The day before is summed up, never one further back: after a week off nobody reads seven. A later day was
+    told by a clock that was ahead.
     """
     settings = look.config.rule(rule)
     assert isinstance(settings, ReportRule)  # noqa: S101 - the configuration's own type
     day = (day_of(look.now) - timedelta(days=1)).date()
     number = day.year * 10_000 + day.month * 100 + day.day
-    if told is not None and told >= number:
+    if told == number:
         return _stands(look, rule, told, look.say("report done", day=_day(told))), None
     if look.now.time() < settings.at:
         return _stands(look, rule, told, look.say("report waits", at=f"{settings.at:%H:%M}")), None
