@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from itb_assets.domain.alerts.occurrence import Level, Occurrence, fingerprint_of
+from itb_assets.domain.alerts.occurrence import Level, Occurrence, fingerprint_of, kept_labels
 
 State = Literal["firing", "ok", "insufficient", "no_data"]
 """`insufficient`: there are data, but too few or too old to tell; `no_data`: nothing feeds the rule yet."""
@@ -36,6 +36,10 @@ class Evaluation:
     title: str = ""
     detail: str = ""
     chart: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Bring the labels into the form that an occurrence has, so that both have one identity."""
+        object.__setattr__(self, "labels", kept_labels(self.labels))
 
     @property
     def fingerprint(self) -> str:

@@ -87,10 +87,7 @@ class Occurrence:
         kept = {
             "event_id": _distinct(storable(self.event_id), MAX_EVENT_ID),
             "level": Level(self.level),
-            "labels": {
-                name: _distinct(storable(str(value)), MAX_LABEL)
-                for name, value in sorted(self.labels.items())
-            },
+            "labels": kept_labels(self.labels),
             "title": _cut(" ".join(storable(self.title).split()), MAX_TITLE),
             "detail": _cut(storable(self.detail).strip(), MAX_DETAIL),
             "action": _cut(storable(self.action), MAX_LINK),
@@ -110,6 +107,11 @@ def fingerprint_of(rule: str, labels: Mapping[str, str]) -> str:
     """Return 16 hex digits of sha256 over the rule and its labels, whose order does not matter."""
     identity = json.dumps([rule, sorted(labels.items())], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def kept_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels in a form that can be kept, which is what identity rests on; again it changes nothing."""
+    return {name: _distinct(storable(str(value)), MAX_LABEL) for name, value in sorted(labels.items())}
 
 
 def storable(text: str) -> str:

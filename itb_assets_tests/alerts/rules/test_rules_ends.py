@@ -40,3 +40,27 @@ def test_a_broken_rule_that_is_switched_off_is_broken_no_more(connection, tmp_pa
     assert (over.rule, over.labels, over.resolves) == ("rule_broken", {"watched": "data_stale"}, True)
     assert only(incidents(connection)).labels == {"watched": "gap_found"}
     assert only(states(connection)).labels == {"watched": "gap_found"}
+
+
+@pytest.mark.parametrize("still", ["watched", "gone"])
+def test_what_has_a_long_name_is_one_thing_and_ends(connection, tmp_path, still):
+    """An alert cuts labels that are too long, and what a rule remembers of it has the same."""
+    config, name = config_of(tmp_path, only_rule("trading_halted")), f"trading:{'a' * 150}"
+    for step in range(3):
+        beat(connection, name, NOW + step * SECOND * 5, {"halted": "no margin"})
+        assert len(told(connection, config, NOW + step * SECOND * 5)) == (step == 0)
+    assert only(states(connection)).fingerprint == only(incidents(connection)).fingerprint
+    connection.execute(sa.text("DELETE FROM heartbeats"))
+    if still == "watched":
+        beat(connection, name, NOW + MINUTE, {})
+    assert only(told(connection, config, NOW + MINUTE)).resolves
+    assert incidents(connection) == []
+
+
+def test_a_long_name_that_is_wrong_stays_so_until_it_is_clearly_good(connection, tmp_path):
+    """Between the two thresholds of a rule it is as it was."""
+    config, name = config_of(tmp_path, only_rule("trading_halted")), f"trading:{'a' * 150}"
+    beat(connection, name, NOW - 3 * MINUTE, {})
+    assert len(told(connection, config, NOW)) == 1
+    beat(connection, name, NOW - MINUTE, {})
+    assert told(connection, config, NOW + 30 * SECOND) == []

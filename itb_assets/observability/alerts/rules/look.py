@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.evaluation import Evaluation, State
-from itb_assets.domain.alerts.occurrence import fingerprint_of
+from itb_assets.domain.alerts.occurrence import fingerprint_of, kept_labels
 from itb_assets.domain.markets import FREQ_MS, Market
 from itb_assets.errors import InvalidMarket
 from itb_assets.observability.alerts.config import AlertConfig
@@ -111,7 +111,7 @@ class Look:
         assert isinstance(settings, Measure)  # noqa: S101 - the configuration's own type
         if math.isnan(value if compared is None else compared):
             return self.found(rule, "insufficient", labels=labels, detail=self.say("no figure"))
-        was_open = fingerprint_of(rule, labels or {}) in self.open
+        was_open = fingerprint_of(rule, kept_labels(labels or {})) in self.open
         fires = settings.bound.fires(value if compared is None else compared, firing=was_open)
         return self.found(
             rule,
