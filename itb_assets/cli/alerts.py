@@ -205,9 +205,7 @@ def alerts_test(
     settings = load_settings()
     with alerts_open(settings) as connection:
         made = send_test(connection, settings, text, datetime.now(UTC), channel=channel)
-        rows = [
-            {"id": row.id, "channel": row.channel} for row in outbox.pending(connection) if row.id in made
-        ]
+        rows = [{"id": row.id, "channel": row.channel} for row in outbox.numbered(connection, made)]
         if dry_run:
             connection.rollback()
     emit(rows, title="Would send" if dry_run else "Waits to be sent", as_json=as_json, empty="")
@@ -244,28 +242,33 @@ def alerts_replay(
         list[int] | None, typer.Argument(help="Numbers of messages; without any they are listed.")
     ] = None,
     *,
+    everything: Annotated[bool, typer.Option("--all", help="All, also those that are not listed.")] = False,
     dry_run: DryRun = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
-    """List messages that were given up because their channel refuses them, or send some of them again.
+    """List messages that were given up because their channel refuses them, or send some or all again.
 
     Example: `itb alerts replay 41 42`
+
+    The newest 1,000 are listed. One that was sent again is not: it goes out once more only by its number.
     """
+    if messages and everything:
+        raise InputError("numbers and --all were given: expected one of the two")
     with alerts_open(load_settings()) as connection:
-        rows = dead_rows(connection)
-        if messages:
-            missing = sorted(set(messages) - {row["id"] for row in rows})
-            if missing:
-                raise InputError(
-                    f"no message {missing[0]} was given up: `itb alerts replay` lists those that were"
-                )
-            rows = [row for row in rows if row["id"] in messages]
-            if not dry_run:
-                outbox.replay(connection, messages, datetime.now(UTC))
-    title = "Given up" if not messages else "Would send again" if dry_run else "Sent again"
+        rows, count, again = dead_rows(connection, messages or ()), outbox.given_up(connection), 0
+        if everything and not as_json:
+            console.print(f"{count:,} given up")
+        if sends := bool(messages) or everything:
+            again = len(outbox.replay(connection, messages or None, datetime.now(UTC)))
+        if dry_run:
+            connection.rollback()
+    title = ("Would send again" if dry_run else "Sent again") if sends else "Given up"
     emit(rows if as_json else dead_table(rows), title=title, as_json=as_json, empty="no message was given up")
-    if rows and not messages and not as_json:
-        console.print("`itb alerts replay NUMBER` sends one again, once its channel takes messages")
+    hint = "`itb alerts replay NUMBER` sends one again, --all every one, once its channel takes messages"
+    if rows and not as_json:
+        console.print(f"{again:,} {'would go' if dry_run else 'go'} out again" if sends else hint)
+    if not messages and (more := (again if everything else count) - len(rows)) > 0:
+        (errors if as_json else console).print(f"{more:,} more than are listed")
 
 
 def _silence_row(silence: Silence) -> dict[str, object]:

@@ -113,6 +113,23 @@ def test_the_dead_are_listed_and_come_back_as_new_ones(connection):
     ] * 2
 
 
+def test_what_came_back_is_given_up_no_more_and_comes_again_only_by_its_number(connection):
+    """Nor does it hide another whose number ends as its own does; given up once more it has a new number."""
+    ids = [put(connection, f"k{number}") for number in range(12)]
+    outbox.dead(connection, ids, "403", START)
+    [first] = outbox.replay(connection, ids[:1], START + MINUTE)
+    assert [row.id for row in outbox.dead_letters(connection)] == ids[:0:-1]
+    assert outbox.given_up(connection) == 11
+    assert len(outbox.replay(connection, None, START + 2 * MINUTE)) == 11
+    assert (outbox.dead_letters(connection), outbox.given_up(connection)) == ([], 0)
+    assert outbox.replay(connection, None, START + 3 * MINUTE) == []
+    assert len(outbox.replay(connection, ids[:1], START + 4 * MINUTE)) == 1
+    outbox.dead(connection, [first], "403", START + 5 * MINUTE)
+    assert [row.id for row in outbox.dead_letters(connection)] == [first]
+    assert len(outbox.replay(connection, None, START + 6 * MINUTE)) == 1
+    assert outbox.given_up(connection) == 0
+
+
 def test_times_of_sending_count_a_digest_once(connection):
     ids = [put(connection, key) for key in "abcd"]
     other = put(connection, "e", channel="slack")

@@ -131,19 +131,6 @@ def test_a_test_without_a_channel_says_what_to_set(desk):
     assert not [secret for secret in SECRETS if secret in half.out + half.err]
 
 
-def test_what_was_given_up_is_sent_again(desk, postgres_url):
-    (made,) = desk("alerts", "test", "--json").json()
-    with connected(postgres_url) as connection:
-        outbox.dead(connection, [made["id"]], "the chat is gone", datetime.now(UTC))
-    (row,) = desk("alerts", "replay", "--json").json()
-    assert (row["id"], row["why"]) == (made["id"], "the chat is gone")
-    assert desk("alerts", "replay", str(made["id"]), "--dry-run").code == 0
-    assert counted(postgres_url, "alert_outbox") == 1
-    assert desk("alerts", "replay", str(made["id"])).code == 0
-    assert counted(postgres_url, "alert_outbox") == 2
-    assert desk("alerts", "replay", "999").code == 2
-
-
 def test_rules_say_what_they_lack(desk, tmp_path):
     rows = {row["rule"]: row for row in desk("alerts", "rules", "--json").json()}
     assert rows["training_failed"]["state"] == "no_data"

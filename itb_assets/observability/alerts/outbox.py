@@ -62,10 +62,15 @@ INSERT INTO alert_outbox (
 )
 ON CONFLICT (dedup_key) DO NOTHING RETURNING id
 """  # noqa: S608 - constants
+_AGAIN = "SELECT FROM alert_outbox AS again WHERE again.dedup_key = 'replay:' || alert_outbox.id"
+"""The message that brought one back first; who asks for one more by its number adds the time to its key."""
+
+_GIVEN_UP = f"dead_at IS NOT NULL AND NOT EXISTS ({_AGAIN})"
 _REPLAY = f"""
 INSERT INTO alert_outbox (dedup_key, channel, level, incident_id, kind, message, chart, created_at, next_at)
-SELECT :dedup || id, channel, level, incident_id, kind, message, chart, :now, :now
-FROM alert_outbox WHERE id = ANY(:ids) AND NOT ({_WAITS})
+SELECT 'replay:' || id || CASE WHEN EXISTS ({_AGAIN} AND again.created_at <> :now) THEN :stamp ELSE '' END,
+    channel, level, incident_id, kind, message, chart, :now, :now
+FROM alert_outbox WHERE {{which}}
 ORDER BY id
 ON CONFLICT (dedup_key) DO NOTHING RETURNING id
 """  # noqa: S608 - constants
@@ -218,10 +223,14 @@ def clear_leases(connection: sa.Connection) -> int:
     return connection.execute(sa.text(statement)).rowcount
 
 
-def replay(connection: sa.Connection, ids: Sequence[int], now: datetime) -> list[int]:
-    """Put sent or dead messages in once more, as new ones; return their ids. What still waits stays alone."""
-    values = {"ids": list(ids), "now": now, "dedup": f"replay:{now.isoformat()}:"}
-    made = list(connection.execute(sa.text(_REPLAY), values).scalars())
+def replay(connection: sa.Connection, ids: Sequence[int] | None, now: datetime) -> list[int]:
+    """Put sent or dead messages in once more, as new ones; return their ids. What still waits stays alone.
+
+    None: all that were given up and did not come back yet.
+    """
+    which = _GIVEN_UP if ids is None else f"id = ANY(:ids) AND NOT ({_WAITS})"
+    values = {"now": now, "stamp": f":{now.isoformat()}"} | ({} if ids is None else {"ids": list(ids)})
+    made = list(connection.execute(sa.text(_REPLAY.format(which=which)), values).scalars())
     if made:
         wake(connection)
     return made
@@ -245,14 +254,28 @@ def pending(connection: sa.Connection, *, limit: int = 1000) -> list[OutboxRow]:
 
 
 def dead_letters(connection: sa.Connection, *, limit: int = 1000) -> list[OutboxRow]:
-    """Return what was given up, newest first; without its charts."""
-    return _listed(connection, "dead_at IS NOT NULL", "dead_at DESC, id DESC", limit)
+    """Return what was given up and did not come back, newest first; without its charts."""
+    return _listed(connection, _GIVEN_UP, "dead_at DESC, id DESC", limit)
 
 
-def _listed(connection: sa.Connection, which: str, order: str, limit: int) -> list[OutboxRow]:
+def given_up(connection: sa.Connection) -> int:
+    """Return how many messages `dead_letters` has without a limit."""
+    statement = f"SELECT count(*) FROM alert_outbox WHERE {_GIVEN_UP}"  # noqa: S608 - ours
+    found: int = connection.execute(sa.text(statement)).scalar_one()
+    return found
+
+
+def numbered(connection: sa.Connection, ids: Sequence[int]) -> list[OutboxRow]:
+    """Return the messages of these ids that are there, whatever became of them; without their charts."""
+    return _listed(connection, "id = ANY(:ids)", "id", len(ids), ids=list(ids))
+
+
+def _listed(
+    connection: sa.Connection, which: str, order: str, limit: int, **values: object
+) -> list[OutboxRow]:
     columns = _COLUMNS.replace(" chart,", " NULL AS chart,")
     statement = f"SELECT {columns} FROM alert_outbox WHERE {which} ORDER BY {order} LIMIT :limit"  # noqa: S608 - ours
-    return [_row(row) for row in connection.execute(sa.text(statement), {"limit": limit}).mappings()]
+    return [_row(row) for row in connection.execute(sa.text(statement), values | {"limit": limit}).mappings()]
 
 
 def backlog(connection: sa.Connection) -> list[Backlog]:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from itb_assets.domain.alerts import Incident
+from itb_assets.errors import InputError
 from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.config import AlertConfig
 from itb_assets.observability.alerts.config_rules import Rule, Watch
@@ -159,8 +160,20 @@ def rule_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return table
 
 
-def dead_rows(connection: sa.Connection) -> list[dict[str, Any]]:
-    """Return the messages that were given up, as rows."""
+def dead_rows(connection: sa.Connection, ids: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Return the newest messages that were given up and did not come back, as rows; or those of `ids`.
+
+    Raises InputError for a number of none that was given up.
+    """
+    if ids:
+        found = [row for row in outbox.numbered(connection, ids) if row.dead_at is not None]
+        missing = sorted(set(ids) - {row.id for row in found})
+        if missing:
+            raise InputError(
+                f"no message {missing[0]} was given up: `itb alerts replay` lists those that were"
+            )
+    else:
+        found = outbox.dead_letters(connection)
     return [
         {
             "id": row.id,
@@ -172,7 +185,7 @@ def dead_rows(connection: sa.Connection) -> list[dict[str, Any]]:
             "given_up_at": time_text(row.dead_at),
             "why": row.last_error,
         }
-        for row in outbox.dead_letters(connection)
+        for row in found
     ]
 
 
