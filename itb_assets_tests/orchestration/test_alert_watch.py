@@ -162,6 +162,17 @@ def test_who_waits_for_dagster_in_the_middle_of_writing_loses_its_turn(room: Roo
     slow.close()
 
 
+@pytest.mark.parametrize(("limit_s", "unanswered_ms"), [(15.0, "10000"), (2.0, "3000")])
+def test_a_database_whose_machine_vanished_is_given_up(room: Room, limit_s: float, unanswered_ms: str):
+    """It ends no connection and answers none, so that the limits of its statements do not help."""
+    writer = AlertWriter(room.url, load_config(), statement_timeout_s=limit_s)
+    with writer.reading() as connection:
+        said = connection.connection.dbapi_connection.get_dsn_parameters()
+    writer.close()
+    assert said["tcp_user_timeout"] == unanswered_ms
+    assert [said[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == ["10", "5", "3"]
+
+
 def test_a_sensor_that_finds_another_reading_says_that_it_is_alive(room: Room):
     before = heartbeat(room)
     other = AlertWriter(room.url, load_config())

@@ -26,6 +26,10 @@ from itb_assets.storage.migrations import migrate
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 15
+_UNANSWERED_MS = 10_000
+_PATIENCE_MS = 1_000
+_NOTICED = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Seconds and times: a machine that vanished sends no word, so that no time limit of the server ends it."""
 IDLE_TIMEOUT_S = 30
 """Who waits for Dagster this long in the middle of writing loses its turn, and another reader has it."""
 
@@ -96,7 +100,12 @@ class AlertWriter:
             max_overflow=1,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+            connect_args=_NOTICED
+            | {
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "tcp_user_timeout": min(_UNANSWERED_MS, self._timeout_ms + _PATIENCE_MS),
+                "options": options,
+            },
             hide_parameters=True,
         )
 
