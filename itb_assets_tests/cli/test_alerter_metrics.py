@@ -150,6 +150,16 @@ def test_without_its_database_it_answers_with_no_old_figure(tmp_path):
         server.stop(at_once=True)
 
 
+def test_neither_waits_for_a_table_that_somebody_keeps(postgres_url):
+    with served(postgres_url) as base, connected(postgres_url) as connection:
+        connection.execute(sa.text("LOCK TABLE heartbeats"))
+        began = time.monotonic()
+        health = get(f"{base}/healthz")
+        assert (health.status_code, health.text) == (503, "the database does not answer\n")
+        assert samples(get(f"{base}/metrics").text) == {"itb_database_up": 0}
+        assert time.monotonic() - began < 8
+
+
 def test_a_port_that_somebody_has_is_named(postgres_url):
     url = sa.make_url(postgres_url)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:

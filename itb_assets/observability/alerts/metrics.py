@@ -1,6 +1,6 @@
 """How alerts fare, as metrics of Prometheus: read from the database at every scrape, and never kept.
 
-Serving them belongs to `orchestration.alert_metrics`, what a heartbeat means to the rules.
+Serving them belongs to `orchestration.alerts.metrics`, what a heartbeat means to the rules.
 """
 
 from __future__ import annotations
@@ -149,11 +149,16 @@ class AlertMetrics(Collector):
             raise TimeoutError("another scrape still waits for it")
         try:
             with closing(self._connect()) as connection, connection.begin():
-                connection.execute(sa.text(_LIMIT), {"limit": f"{self._timeout_s * 1000:.0f}"})
+                limit_reading(connection, self._timeout_s)
                 rows = connection.execute(sa.text(_READ), {"now": self._clock()}).all()
         finally:
             self._alone.release()
         return figures_of(((row.family, row.labels, row.value) for row in rows), self._channels)
+
+
+def limit_reading(connection: sa.Connection, timeout_s: float = TIMEOUT_S) -> None:
+    """Let the transaction of a connection read alone, and each of its statements no longer than this."""
+    connection.execute(sa.text(_LIMIT), {"limit": f"{timeout_s * 1000:.0f}"})
 
 
 def figures_of(rows: Iterable[tuple[str, Sequence[str], float]], channels: Sequence[str]) -> Figures:

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from itb_assets.errors import ConfigError, PortInUse
-from itb_assets.observability.alerts.metrics import AlertMetrics
+from itb_assets.observability.alerts.metrics import AlertMetrics, limit_reading
 from itb_assets.observability.alerts.sessions import DATABASE_ERRORS, in_short
 from itb_assets.observability.logs import get_logger, redact
 from itb_assets.orchestration.alerts.pulse import ALERTER, pulses, quick_engine
@@ -79,7 +79,8 @@ class Answers:
     def _health(self, _accept: str) -> Answer:
         """Say whether both loops of an alerter live, this one's or another's of the same database."""
         try:
-            with closing(self._engine.connect()) as connection:
+            with closing(self._engine.connect()) as connection, connection.begin():
+                limit_reading(connection)
                 found = [pulse for pulse in pulses(connection, _now()) if pulse.name in ALERTER]
         except DATABASE_ERRORS:
             return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"the database does not answer\n"
