@@ -21,7 +21,8 @@ import dagster as dg
 import requests
 
 from itb_assets.errors import DatabaseUnavailable, PortInUse, StorageError
-from itb_assets.orchestration.alerts.channels import config_of
+from itb_assets.orchestration.alerts import metrics
+from itb_assets.orchestration.alerts.channels import channels_of, config_of
 from itb_assets.orchestration.alerts.ui import UiAlerts, ui_alerts
 from itb_assets.orchestration.children import Child, start_child, stop_children, stop_requests
 from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
@@ -83,9 +84,9 @@ def running_ui(settings: Settings, *, stop: Event, verbose: bool = False) -> Ite
     `{data_root}/logs`.
     """
     _refuse_taken(settings.host, settings.port)
-    config_of(settings)
     url, layout = f"http://{settings.host}:{settings.port}", Layout(settings.data_root)
     address = _code_socket(layout)
+    _refuse_wrong_alerts(settings)
     with ExitStack() as stack:
         ready, instance = stack.enter_context(running_instance(settings))
         alerts = stack.enter_context(ui_alerts(ready))
@@ -196,6 +197,16 @@ def _refuse_taken(host: str, port: int) -> None:
                 f"{host}:{port} cannot be listened on ({error.strerror}): "
                 "stop what listens there, or pass another --port"
             ) from error
+
+
+def _refuse_wrong_alerts(settings: Settings) -> None:
+    """Raise what the alerter would end with, and the whole UI with it."""
+    config_of(settings)
+    if not channels_of(settings):
+        return
+    if (settings.metrics_host, settings.metrics_port) == (settings.host, settings.port):
+        raise PortInUse(f"ITB_METRICS_PORT {settings.port} is the port of the UI: choose another one")
+    metrics.refuse_taken(settings)
 
 
 def _answers(url: str) -> bool:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from threading import Timer
+from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 import sqlalchemy as sa
 from alert_room import Room
+from pipeline_making import settings_of
+from pydantic import SecretStr
 
-from itb_assets.errors import ProcessEnded
+from itb_assets.errors import ConfigError, PortInUse, ProcessEnded
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
+from itb_assets.orchestration import web
 from itb_assets.orchestration.alerts import ui as ui_alerts
 from itb_assets.orchestration.alerts.alerter import Alerter
 from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
@@ -131,3 +137,64 @@ def test_nothing_rests_where_nobody_is_told(room: Room, alerts: UiAlerts):
     alerts.names = ()
     alerts.pause_rules()
     assert computed(room)
+
+
+TELEGRAM = {
+    "telegram_token": SecretStr("123456:AAEhBP0av28fKAuFJ5Xc5i2zqmL7wTestOnly"),
+    "telegram_chat": "42",
+}
+
+STARTED = "it was started"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return a port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def refusal(tmp_path, monkeypatch, **changes: object) -> str:
+    """Return why a UI is not started, STARTED where it is."""
+
+    def started(_: object) -> None:
+        raise ProcessEnded(STARTED)
+
+    monkeypatch.setattr(web, "running_instance", started)
+    settings = settings_of(tmp_path / "data", "http://127.0.0.1:9").model_copy(update={"port": 0} | changes)
+    with (
+        pytest.raises((ConfigError, PortInUse, ProcessEnded)) as caught,
+        web.running_ui(settings, stop=Event()),
+    ):
+        pass
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alerts_file": Path("nowhere.toml")}, "nowhere.toml"),
+        (TELEGRAM | {"telegram_token": SecretStr("no token")}, "the token of Telegram"),
+        ({"slack_url": SecretStr("no address")}, "Slack"),
+        (TELEGRAM | {"port": 8, "metrics_port": 8}, "ITB_METRICS_PORT 8 is the port of the UI"),
+    ],
+)
+def test_alerts_that_are_set_up_wrongly_are_refused_before_anything_starts(
+    tmp_path, monkeypatch, changes: dict[str, object], said: str
+):
+    monkeypatch.setattr(web, "_refuse_taken", lambda *_: None)
+    assert said in refusal(tmp_path, monkeypatch, **changes)
+
+
+def test_so_are_addresses_of_apprise_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    assert "itb-assets[apprise]" in refusal(tmp_path, monkeypatch, apprise_urls=SecretStr("json://127.0.0.1"))
+
+
+def test_so_is_a_port_of_the_metrics_that_somebody_has(tmp_path, monkeypatch, port: int):
+    said = refusal(tmp_path, monkeypatch, **TELEGRAM, metrics_port=port)
+    assert re.match(f"port {port} of 127.0.0.1 is in use.*ITB_METRICS_PORT", said)
+
+
+def test_that_port_is_nothing_to_a_ui_without_an_alerter(tmp_path, monkeypatch, port: int):
+    assert refusal(tmp_path, monkeypatch, metrics_port=port) == STARTED

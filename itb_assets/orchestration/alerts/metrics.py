@@ -43,7 +43,8 @@ def metrics_served(settings: Settings, database: sa.URL, channels: Sequence[str]
         yield None
         return
     engine = quick_engine(database)
-    server = _opened(settings.metrics_host, settings.metrics_port, Answers(engine, channels))
+    server = _opened(settings.metrics_host, settings.metrics_port)
+    server.answers = Answers(engine, channels)
     worker = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
     worker.start()
     try:
@@ -53,6 +54,12 @@ def metrics_served(settings: Settings, database: sa.URL, channels: Sequence[str]
         server.server_close()
         worker.join()
         engine.dispose()
+
+
+def refuse_taken(settings: Settings) -> None:
+    """Raise what `metrics_served` would, of an address that it could not listen on."""
+    if settings.metrics_port is not None:
+        _opened(settings.metrics_host, settings.metrics_port).server_close()
 
 
 class Answers:
@@ -129,14 +136,13 @@ class _Asked(BaseHTTPRequestHandler):
         """Say nothing: a scrape every few seconds is no news."""
 
 
-def _opened(host: str, port: int, answers: Answers) -> _Server:
+def _opened(host: str, port: int) -> _Server:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         kind = type("_Server", (_Server,), {"address_family": family})
         server: _Server = kind(address[:2], _Asked)
     except OSError as error:
         raise _refused(host, port, error) from error
-    server.answers = answers
     return server
 
 
