@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
@@ -29,6 +30,14 @@ def dead_pid() -> int:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return done.pid
+
+
+@pytest.fixture
+def worker() -> Iterator[subprocess.Popen]:
+    """Return a process of this one that works."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process
+        process.kill()
 
 
 def started(
@@ -83,6 +92,19 @@ def test_an_id_that_another_process_got_is_not_the_worker(dead_pid):
             connection.exec_driver_sql("UPDATE runs SET start_time = start_time - 100000")
         assert fail_lost(instance, location=HERE, began=time.time() + 1) == 1
         assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_worker_of_this_server_lives_though_the_clock_was_set(worker: subprocess.Popen):
+    """Then the times of processes move, and the run seems to have begun before its own process."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = started(instance, worker.pid)
+        with instance.run_storage.connect() as connection:
+            connection.exec_driver_sql("UPDATE runs SET start_time = start_time - 100000")
+        assert fail_lost(instance, location=HERE, began=time.time() + 1) == 0
+        assert status(instance, run_id) is dg.DagsterRunStatus.STARTED
+        worker.kill()
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # it stays as a zombie, and still a child
+        assert fail_lost(instance, location=HERE, began=time.time() + 1) == 1
 
 
 def test_a_server_knows_when_it_began():
