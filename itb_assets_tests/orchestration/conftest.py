@@ -110,7 +110,10 @@ def room(kept_instance, dagster_engine, alerts_url) -> Iterator[Room]:
     engine = sa.create_engine(alerts_url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(
-            sa.text("TRUNCATE alert_incidents, alert_events, alert_outbox, alert_cursors, heartbeats")
+            sa.text(
+                "TRUNCATE alert_incidents, alert_events, alert_outbox, alert_cursors, alert_states, "
+                "heartbeats"
+            )
         )
     made = Room(kept_instance, dagster_engine, alerts_url)
     yield made
