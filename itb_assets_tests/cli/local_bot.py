@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from conftest import Itb
+from itb_command import Itb
 
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.alerts import store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from conftest import MARKET, WINDOW, Said
+from itb_command import MARKET, WINDOW, Said
 
 WRONG, LATER, BAD = 2, 3, 4
 RUN = ("run", "--symbols", MARKET.symbol, "--freqs", MARKET.freq, *WINDOW)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Itb
+from itb_command import Itb
 from local_bot import SECRETS, TOKEN, BotApi, counted, deployment, telegram
 
 from itb_assets.storage.embedded import EmbeddedPostgres

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Itb
+from itb_command import Itb
 
 from itb_assets.domain.markets import Market
 from itb_assets.storage.archive import archive_frame, archived

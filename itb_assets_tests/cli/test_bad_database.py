@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import small_disks
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 from login_server import LoginServer, login_server
 from refusals import BAD, DEAD, LATER, RUN, SECRET, contents, refused
 

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import psycopg2
 import pytest
-from conftest import MARKET, WINDOW
+from itb_command import MARKET, WINDOW
 from refusals import BAD, LATER, RUN, WRONG, contents, refused
 
 from itb_assets.storage.embedded import EmbeddedPostgres

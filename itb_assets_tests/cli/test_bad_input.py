@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Said
 from dagster_postgres.utils import DagsterPostgresException, wait_for_connection
+from itb_command import Said
 from refusals import BAD, DEAD, LATER, RUN, SECRET, WRONG, contents, refused
 from small_disks import small_disk
 

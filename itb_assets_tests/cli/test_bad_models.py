@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 from refusals import BAD, RUN, contents, refused
 
 from itb_assets.storage.frames import FrameStore, Record

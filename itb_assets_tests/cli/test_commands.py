@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import MARKET, SMALL_STRATEGIES, Itb
+from itb_command import MARKET, SMALL_STRATEGIES, Itb
 from refusals import RUN
 
 from itb_assets.demo.exchange import DemoExchange

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from conftest import Itb
+from itb_command import Itb
 
 from itb_assets.storage.columns_catalogue import sql_name
 from itb_assets.storage.embedded import EmbeddedPostgres

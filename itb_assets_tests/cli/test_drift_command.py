@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 from refusals import RUN, WRONG, refused
 
 from itb_assets.domain.drift import DriftEvaluation, Look, looks_frame, read_looks

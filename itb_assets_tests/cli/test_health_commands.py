@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 from refusals import SECRET
 
 from itb_assets.storage.embedded import EmbeddedPostgres

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import promotion_killed
 import pytest
-from conftest import MARKET, Itb
 from dying import in_forks
+from itb_command import MARKET, Itb
 from refusals import refused
 from versioning import ADDRESS, LATER, MODEL, OTHER, RUN, listed, of, registry_of, scored_by, used
 

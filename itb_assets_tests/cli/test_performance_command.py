@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import MARKET, SMALL_STRATEGIES, Itb
+from itb_command import MARKET, SMALL_STRATEGIES, Itb
 
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.frames import FrameStore, Record

@@ -7,7 +7,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from conftest import MARKET
+from itb_command import MARKET
 
 from itb_assets.domain.executed.fills import plain_text
 from itb_assets.storage.embedded import EmbeddedPostgres

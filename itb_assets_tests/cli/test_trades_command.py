@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 
 from itb_assets.storage.database import SqlStore
 from itb_assets.storage.embedded import EmbeddedPostgres

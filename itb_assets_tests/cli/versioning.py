@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from conftest import MARKET, Itb
+from itb_command import MARKET, Itb
 
 from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout, ModelAddress
