@@ -9,6 +9,7 @@ import traceback
 import pytest
 from bot_api import UNLIMITED, BotApi
 from bot_faults import KINDS
+from exceptions_dug import told_by
 from loguru import logger
 from pydantic import SecretStr
 
@@ -46,18 +47,6 @@ def channels(api):
         Telegram(SecretStr(TOKEN), 42, base_url=api.url, timeouts_s=fast),
         Slack(SecretStr(api.slack_url), timeouts_s=fast),
     ]
-
-
-def told_by(error):
-    """Return everything that an exception shows to whoever digs: texts, causes, frames with their values."""
-    seen = []
-    todo = [error]
-    while todo:
-        one = todo.pop()
-        seen += [str(one), repr(one), repr(one.args), repr(vars(one))]
-        seen.append("".join(traceback.TracebackException.from_exception(one, capture_locals=True).format()))
-        todo += [other for other in (one.__cause__, one.__context__) if other is not None]
-    return "\n".join(seen)
 
 
 def assert_clean(*texts):

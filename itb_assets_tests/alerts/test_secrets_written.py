@@ -6,13 +6,13 @@ import base64
 import logging
 import re
 import threading
-import traceback
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
 from dispatching import dispatching, eventually, put, real_clock
+from exceptions_dug import told_by
 from hostile_wire import ANSWERS, each_form_in_turn, hostile, one_form
 from loguru import logger
 from pydantic import SecretStr
@@ -80,17 +80,6 @@ def dump(engine: sa.Engine) -> str:
             for table in tables
         ]
         return "\n".join(row for table in rows for row in table)
-
-
-def told_by(error: BaseException) -> str:
-    """Return everything that an exception shows to whoever digs: texts, causes, frames with their values."""
-    seen, todo = [], [error]
-    while todo:
-        one = todo.pop()
-        seen += [str(one), repr(one), repr(one.args), repr(vars(one))]
-        seen.append("".join(traceback.TracebackException.from_exception(one, capture_locals=True).format()))
-        todo += [other for other in (one.__cause__, one.__context__) if other is not None]
-    return "\n".join(seen)
 
 
 @pytest.fixture(scope="module")

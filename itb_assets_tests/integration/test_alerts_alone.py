@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-import sqlalchemy as sa
 from lane_stepping import HandClock, Noted, stepping
-from outages import TOKEN, UNLIMITED, BotApi, cause, rows, tables, telegram, told
+from outages import cause, rows, telegram, told
 
 from itb_assets.domain.alerts import Level
 from itb_assets.observability.alerts import outbox
 from itb_assets.observability.alerts.channels import Channel, Receipt, Refused, TryLater
 
 WAITING = "sent_at IS NULL AND dead_at IS NULL"
-
-
-@pytest.fixture
-def bot() -> Iterator[BotApi]:
-    with BotApi(TOKEN, limits=UNLIMITED) as running:
-        yield running
-
-
-@pytest.fixture
-def engine(postgres_url) -> Iterator[sa.Engine]:
-    with tables(postgres_url) as opened:
-        yield opened
 
 
 class Refusing:

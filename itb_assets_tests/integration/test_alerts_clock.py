@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
-import sqlalchemy as sa
 from lane_stepping import HandClock, Noted, stepping
-from outages import ROUTING, TOKEN, UNLIMITED, BotApi, asked, cases, cause, rows, tables, telegram, told
+from outages import ROUTING, asked, cases, cause, rows, telegram, told
 
 from itb_assets.domain.alerts import Level
 from itb_assets.domain.alerts.pace import Limits
@@ -24,18 +22,6 @@ from itb_assets.observability.alerts.store import report
 
 HOUR_S = 3600.0
 BACK = -HOUR_S
-
-
-@pytest.fixture
-def bot() -> Iterator[BotApi]:
-    with BotApi(TOKEN, limits=UNLIMITED) as running:
-        yield running
-
-
-@pytest.fixture
-def engine(postgres_url) -> Iterator[sa.Engine]:
-    with tables(postgres_url) as opened:
-        yield opened
 
 
 @pytest.fixture

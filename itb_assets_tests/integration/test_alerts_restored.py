@@ -19,7 +19,6 @@ from outages import (
     dispatching,
     rows,
     slack,
-    tables,
     telegram,
     told,
 )
@@ -43,12 +42,6 @@ AGO = timedelta(hours=6)
 def bot() -> Iterator[BotApi]:
     with BotApi(TOKEN) as running:
         yield running
-
-
-@pytest.fixture
-def engine(postgres_url) -> Iterator[sa.Engine]:
-    with tables(postgres_url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -175,5 +175,4 @@ def _said(incident: Incident, event_id: str) -> Occurrence:
 
 def _turn(connection: sa.Connection, incident: Incident) -> bool:
     """Take the turn of an identity unless somebody has it: waiting for it here could be waited for there."""
-    key = int.from_bytes(bytes.fromhex(incident.fingerprint), signed=True)
-    return bool(connection.scalar(sa.text(_TURN), {"key": key}))
+    return bool(connection.scalar(sa.text(_TURN), {"key": store.lock_key(incident.fingerprint)}))

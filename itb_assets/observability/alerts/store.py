@@ -33,6 +33,7 @@ __all__ = [
     "beats",
     "close",
     "incidents",
+    "lock_key",
     "remove_silence",
     "report",
     "report_all",
@@ -71,7 +72,7 @@ def report_all(
     Turns are taken in one order by everybody, so that no two callers wait for each other.
     """
     given = list(occurrences)
-    for key in sorted({_key(occurrence) for occurrence in given}):
+    for key in sorted({lock_key(occurrence.fingerprint) for occurrence in given}):
         connection.execute(sa.text(sql.ALONE), {"key": key})
     return [_report(connection, occurrence, now=now, routing=routing) for occurrence in given]
 
@@ -154,9 +155,9 @@ def _decided(
     return before, changes, verdict
 
 
-def _key(occurrence: Occurrence) -> int:
-    """Return the identity as the 64 bits of a lock."""
-    return int.from_bytes(bytes.fromhex(occurrence.fingerprint), signed=True)
+def lock_key(fingerprint: str) -> int:
+    """Return an identity as the 64 bits of the lock that whoever reports it takes."""
+    return int.from_bytes(bytes.fromhex(fingerprint), signed=True)
 
 
 def _latest(connection: sa.Connection, fingerprint: str) -> Incident | None:
