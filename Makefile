@@ -94,7 +94,7 @@ imports: install ## check that imports point down
 	@echo "== imports"; .venv/bin/lint-imports
 
 pytest: install ## run the tests alone; ARGS names files or options
-	@echo "== tests"; "$(VENV_PYTHON)" -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile --cov)
+	@echo "== tests"; "$(VENV_PYTHON)" -m pytest $(if $(ARGS),$(ARGS),-n $(WORKERS) --dist loadfile --cov --cov-report=)
 
 bench: install ## print the benchmark: each stage beside its floor and the plain way
 	@"$(VENV_PYTHON)" benchmarks/pipeline.py $(ARGS)
