@@ -11,7 +11,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 QUERIES = Path("docs") / "queries"
-INSIDE = Path("itb_assets") / "storage" / "query_files"
+INSIDE = Path("itb_assets") / "storage" / "queries" / "sql"
 
 
 class BuildWithQueries(build_py):

@@ -22,7 +22,7 @@ from itb_assets.domain.trading.trades import TRADE_DTYPES, check_trades, trade_i
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.platform import Platform
 from itb_assets.settings import load_settings
-from itb_assets.storage.frames import Record
+from itb_assets.storage.files.frames import Record
 
 FREQ = "1h"
 KLINES = 240

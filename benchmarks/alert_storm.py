@@ -30,7 +30,7 @@ from bot_api import BotApi  # noqa: E402 - same
 
 from itb_assets.domain.alerts import Level, Occurrence, Routing  # noqa: E402 - same
 from itb_assets.observability.alerts.store import report  # noqa: E402 - same
-from itb_assets.storage.migrations import migrate  # noqa: E402 - same
+from itb_assets.storage.database.migrations import migrate  # noqa: E402 - same
 
 TOKEN = "123456:AAof-no-bot-at-all"  # noqa: S105 - of no bot
 GROUP = -1001

@@ -40,8 +40,8 @@ from timescaledb.server import NotAvailable, TimescaleServer  # noqa: E402 - sam
 from itb_assets.domain.features import FeaturePlan, compile_features  # noqa: E402 - same
 from itb_assets.domain.klines import KLINE_DTYPES  # noqa: E402 - same
 from itb_assets.domain.labels import LabelPlan, compile_labels  # noqa: E402 - same
-from itb_assets.storage.database import SqlStore  # noqa: E402 - same
-from itb_assets.storage.frames import Record  # noqa: E402 - same
+from itb_assets.storage.files.frames import Record  # noqa: E402 - same
+from itb_assets.storage.tables.database import SqlStore  # noqa: E402 - same
 
 LIBRARIES = ("pandas", "polars", "adbc-driver-postgresql")
 LEAST_SAVED = {"raw/klines": 0.60, "processed/features": 0.50}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import psycopg2
 
-from itb_assets.storage.timescale import Policies
+from itb_assets.storage.database.timescale import Policies
 
 KEYS = ("symbol", "freq", "time")
 TRIED = "tried"

@@ -17,8 +17,8 @@ import tables
 from measure import Case
 from table_inputs import TableJob
 
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameManifest, FrameStore, Record
+from itb_assets.storage.files.frames import FrameManifest, FrameStore, Record
+from itb_assets.storage.tables.database import SqlStore
 
 WARM_UP_ROWS = 100
 

@@ -22,7 +22,7 @@ from itb_assets.domain.klines import KLINE_COLUMNS, KLINE_DTYPES, to_grid
 from itb_assets.domain.labels import LabelPlan, compile_labels
 from itb_assets.domain.markets import Market
 from itb_assets.domain.strategy import Strategy, load_strategy
-from itb_assets.storage.dtypes import dtypes_of, to_pandas, to_polars
+from itb_assets.storage.files.dtypes import dtypes_of, to_pandas, to_polars
 
 MARKET = Market("BENCHUSDT", "5m")
 START_MS = 1_451_606_400_000  # 2016-01-01 UTC: a million 5-minute klines end in 2025

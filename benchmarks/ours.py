@@ -15,7 +15,7 @@ from measure import Case, Job
 
 from itb_assets.domain.gaps import find_gaps
 from itb_assets.domain.klines import check_klines, empty_klines, merge_klines, to_grid
-from itb_assets.storage.frames import FrameManifest, FrameStore, Record
+from itb_assets.storage.files.frames import FrameManifest, FrameStore, Record
 
 FRAMES = FrameStore()
 WARM_UP_ROWS = 100
@@ -124,7 +124,7 @@ def _loading(job: Job, asset: str, table: str, frame: pd.DataFrame) -> Case:
     import sqlalchemy as sa  # noqa: PLC0415 - slow to import, and in no other case's memory
     import tables  # noqa: PLC0415 - same
 
-    from itb_assets.storage.database import SqlStore  # noqa: PLC0415 - same
+    from itb_assets.storage.tables.database import SqlStore  # noqa: PLC0415 - same
 
     url, definitions = (
         job.database("ours"),

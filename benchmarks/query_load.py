@@ -23,8 +23,8 @@ import tables
 from itb_assets.domain.features import FeaturePlan
 from itb_assets.domain.klines import to_grid
 from itb_assets.domain.markets import Market
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.tables.database import SqlStore
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 """Loading is not measured: nothing has to outlive this server."""

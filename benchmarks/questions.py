@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from itb_assets.storage.query_files import find_query
-from itb_assets.storage.query_parameters import checked_values
+from itb_assets.storage.queries.files import find_query
+from itb_assets.storage.queries.parameters import checked_values
 
 FREQ = "5m"
 RECENT_MS = 10.0

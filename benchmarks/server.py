@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg2
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 _ADMINISTRATION = "postgres"
 

@@ -17,7 +17,7 @@ from measure import Job
 from itb_assets.domain.features import FeaturePlan, compile_features
 from itb_assets.domain.klines import to_grid
 from itb_assets.domain.specs import GeneratorSpec
-from itb_assets.storage.columns_catalogue import sql_name
+from itb_assets.storage.tables.columns_catalogue import sql_name
 
 KLINES, FEATURES = "raw/klines", "processed/features"
 TABLES = {KLINES: "ohlcv", FEATURES: "features"}

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from itb_assets import errors
 from itb_assets.observability.alerts.rules.table import markdown_table as rules_table
 from itb_assets.settings import Settings
-from itb_assets.storage.query_files import markdown_table
+from itb_assets.storage.queries.files import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"

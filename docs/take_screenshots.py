@@ -26,8 +26,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 IMAGES = Path(__file__).parent / "images"
 DEMO_ROOT = Path(".demo")

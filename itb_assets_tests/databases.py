@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 from timescaledb.server import HERE, NotAvailable, TimescaleServer
 
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.database import SqlStore
 
 ENGINES = ("postgres", "timescaledb")
 

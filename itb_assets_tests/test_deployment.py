@@ -24,7 +24,7 @@ import psycopg2.errors
 import pytest
 import yaml
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sysconfig.get_path("scripts"))

@@ -22,7 +22,7 @@ from itb_assets.observability.alerts.metrics import AlertMetrics
 from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
 from itb_assets.orchestration.alerts.metrics import METRICS
 from itb_assets.orchestration.alerts.reading import HEARTBEAT as READER
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "deploy" / "prometheus"

@@ -18,7 +18,8 @@ from itb_assets.cli.output import JsonOption, console, emit, errors, tell_error
 from itb_assets.domain.markets import parse_freq, parse_symbol
 from itb_assets.errors import InputError, ItbError, StorageError
 from itb_assets.settings import load_settings
-from itb_assets.storage.archive import (
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.files.archive import (
     MAX_KEEP_DAYS,
     Archived,
     archived,
@@ -28,7 +29,6 @@ from itb_assets.storage.archive import (
     restore_frame,
 )
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
 from itb_assets.storage.phases import recorded_phase
 
 archive_app = typer.Typer(

@@ -22,11 +22,11 @@ from itb_assets.errors import InputError
 from itb_assets.orchestration.alerts.restore import settle_dagsters, settle_ours
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.settings import Settings, load_settings
-from itb_assets.storage.backup import back_up
-from itb_assets.storage.backup_manifest import BackupManifest, read_manifest
-from itb_assets.storage.backup_tools import Progress
-from itb_assets.storage.embedded import USER
-from itb_assets.storage.restore import restore
+from itb_assets.storage.backups.backup import back_up
+from itb_assets.storage.backups.manifest import BackupManifest, read_manifest
+from itb_assets.storage.backups.restore import restore
+from itb_assets.storage.backups.tools import Progress
+from itb_assets.storage.server.embedded import USER
 
 DATA, DAGSTER = "itb", "dagster"
 

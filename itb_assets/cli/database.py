@@ -32,12 +32,12 @@ from itb_assets.orchestration.schema import (
     wanted_steps,
 )
 from itb_assets.settings import Settings, load_settings
-from itb_assets.storage.administration import NEEDS, TO_DO, Step
-from itb_assets.storage.database_errors import database_address
-from itb_assets.storage.embedded import EmbeddedPostgres, ServerStatus
-from itb_assets.storage.schema_report import SchemaReport, describe
-from itb_assets.storage.schema_script import as_text, script
-from itb_assets.storage.timescale import Tier
+from itb_assets.storage.database.administration import NEEDS, TO_DO, Step
+from itb_assets.storage.database.errors import database_address
+from itb_assets.storage.database.schema_report import SchemaReport, describe
+from itb_assets.storage.database.schema_script import as_text, script
+from itb_assets.storage.database.timescale import Tier
+from itb_assets.storage.server.embedded import EmbeddedPostgres, ServerStatus
 
 db_app = typer.Typer(no_args_is_help=True, help="The database: server, roles, schema, columns.")
 

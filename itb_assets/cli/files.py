@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from itb_assets.errors import InputError
-from itb_assets.storage.atomic import storage_errors, write_whole
+from itb_assets.storage.disk.atomic import storage_errors, write_whole
 
 ForceOption = typer.Option("--force", help="Replace a file that is there already.")
 

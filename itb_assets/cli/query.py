@@ -22,10 +22,10 @@ from itb_assets.domain.executed.fills import plain_text
 from itb_assets.errors import InputError
 from itb_assets.orchestration.instance import running_database
 from itb_assets.settings import load_settings
-from itb_assets.storage.atomic import storage_errors, write_whole
-from itb_assets.storage.queries import TIMEOUT_S, Answer, explain_query, run_query
-from itb_assets.storage.query_files import ANY, Query, find_query, nearest, queries
-from itb_assets.storage.query_parameters import Value, checked_values
+from itb_assets.storage.disk.atomic import storage_errors, write_whole
+from itb_assets.storage.queries.files import ANY, Query, find_query, nearest, queries
+from itb_assets.storage.queries.parameters import Value, checked_values
+from itb_assets.storage.queries.run import TIMEOUT_S, Answer, explain_query, run_query
 
 WIDEST = 14
 """Rows of more columns are printed one below the other, a column a line."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.market import InventedVenue
 from itb_assets.settings import Settings, load_settings
-from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
+from itb_assets.storage.disk.atomic import ensure_folder, storage_errors, write_whole
 
 MARKER = Path(".itb") / "demo.json"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from itb_assets.errors import ProcessEnded
-from itb_assets.storage.atomic import ensure_folder, storage_errors
+from itb_assets.storage.disk.atomic import ensure_folder, storage_errors
 
 STOP_TIMEOUT_S = 20
 LOG_LINES = 12

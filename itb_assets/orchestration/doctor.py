@@ -23,11 +23,11 @@ from itb_assets.orchestration.policies import policies_of
 from itb_assets.orchestration.schema import looked_at
 from itb_assets.settings import Settings
 from itb_assets.sources.http import split_login
-from itb_assets.storage.database import server_version
+from itb_assets.storage.database.schema_report import describe
+from itb_assets.storage.database.timescale import Tier, require_tier
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.phases import phase_of
-from itb_assets.storage.schema_report import describe
-from itb_assets.storage.timescale import Tier, require_tier
+from itb_assets.storage.tables.database import server_version
 
 TIMEOUT_S = 5
 LOW_DISK_GB = 5

@@ -32,7 +32,7 @@ from itb_assets.domain.markets import DAY_MS, Market
 from itb_assets.domain.trading.trades import empty_trades
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.updates import rows_before
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 LIVE_DAYS = 7
 """How much of the newest rows features and scores are compared by; at least as many rows as PSI needs."""

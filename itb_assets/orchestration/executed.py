@@ -17,10 +17,10 @@ from itb_assets.orchestration.instance import embedded_server
 from itb_assets.orchestration.platform import Platform
 from itb_assets.settings import Settings
 from itb_assets.sources.trades import BadLine, read_fills
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.executed_trades import ExecutedFills, FillMerge
+from itb_assets.storage.files.executed_trades import ExecutedFills, FillMerge
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.phases import phase_of
+from itb_assets.storage.tables.database import SqlStore
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ from itb_assets.orchestration.kept_connections import kept_connections
 from itb_assets.orchestration.killed_runs import fail_killed
 from itb_assets.orchestration.platform import Platform
 from itb_assets.settings import Settings
-from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
-from itb_assets.storage.database import server_version
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.disk.atomic import ensure_folder, storage_errors, write_whole
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.phases import reads_tables
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.database import server_version
 
 DAGSTER_URL = "ITB_DAGSTER_URL"
 DATABASES = ("itb", "dagster")

@@ -16,9 +16,9 @@ from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.promotion import keep_model, kept_page, tell_kept
 from itb_assets.orchestration.updates import FrameUpdate
-from itb_assets.storage.frames import Record, StoredFrame
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
-from itb_assets.storage.manifest import FrameManifest
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.files.frames import Record, StoredFrame
+from itb_assets.storage.files.manifest import FrameManifest
 
 
 def _market(context: dg.InputContext | dg.OutputContext) -> Market:

@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 
 from itb_assets.domain.gaps import Gap
-from itb_assets.storage.manifest import FrameManifest
+from itb_assets.storage.files.manifest import FrameManifest
 
 _COLUMN_TYPES = {
     "datetime64[ns, UTC]": "timestamp",

@@ -16,8 +16,8 @@ from itb_assets.observability.model_plots import model_comparison
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.promotion import model_path, out_of_sample
 from itb_assets.storage.layout import ModelAddress
-from itb_assets.storage.models import StoredModel
-from itb_assets.storage.registry import ModelVersion
+from itb_assets.storage.models.folder import StoredModel
+from itb_assets.storage.models.registry import ModelVersion
 
 OWN_ROWS = "its own"
 COMMON_ROWS = "common"

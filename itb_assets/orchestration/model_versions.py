@@ -15,9 +15,9 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import InputError, ModelNotFound, ModelRejected
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.promotion import decide, model_path
+from itb_assets.storage.disk.locks import market_lock
 from itb_assets.storage.layout import ModelAddress
-from itb_assets.storage.locks import market_lock
-from itb_assets.storage.registry import ModelVersion
+from itb_assets.storage.models.registry import ModelVersion
 
 MODEL_PARTS = ("SYMBOL", "FREQ", "VARIANT", "ALGO", "LABEL")
 LOCK_WAIT_S = 5.0

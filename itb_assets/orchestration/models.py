@@ -22,9 +22,9 @@ from itb_assets.errors import ModelRejected
 from itb_assets.orchestration.evidence import PRICES, drift_reference, evidence
 from itb_assets.orchestration.model_page import training_page
 from itb_assets.orchestration.platform import ModelName, Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 from itb_assets.storage.layout import MODEL_FILE, SCORES_FILE
-from itb_assets.storage.models import StoredModel
+from itb_assets.storage.models.folder import StoredModel
 
 LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy", "pandas", "ta-lib", "optuna")
 """What decides the bits of a score; one of an extra that is not there is left out."""

@@ -14,7 +14,7 @@ from itb_assets.domain.trading.paper import PaperResult, resume_time, simulate
 from itb_assets.domain.trading.rule import TradingRule
 from itb_assets.domain.trading.trades import empty_trades
 from itb_assets.orchestration.updates import rows_before
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 PRICES = ["timestamp", "open", "high", "low", "close"]
 _ROWS_LOOKED_BACK = 16

@@ -22,7 +22,7 @@ from itb_assets.observability.wording import amount, counted, number
 from itb_assets.orchestration.measured_models import Evidence, evidence_of
 from itb_assets.orchestration.paper_trades import PRICES
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 
 @dataclass(frozen=True)

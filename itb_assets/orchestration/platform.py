@@ -26,15 +26,15 @@ from itb_assets.settings import Settings
 from itb_assets.sources.history import HistorySource, open_history
 from itb_assets.sources.http import RetryPolicy
 from itb_assets.sources.protocol import Progress
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frame_paths import frame_path
-from itb_assets.storage.frames import FrameStore, StoredFrame
+from itb_assets.storage.database.timescale import Policies
+from itb_assets.storage.files.frame_paths import frame_path
+from itb_assets.storage.files.frames import FrameStore, StoredFrame
 from itb_assets.storage.keeper import FrameKeeper
 from itb_assets.storage.layout import Layout, ModelAddress
-from itb_assets.storage.models import ModelStore
+from itb_assets.storage.models.folder import ModelStore
+from itb_assets.storage.models.registry import ModelRegistry
 from itb_assets.storage.phases import Phase, phase_of, reads_tables
-from itb_assets.storage.registry import ModelRegistry
-from itb_assets.storage.timescale import Policies
+from itb_assets.storage.tables.database import SqlStore
 
 FRAMES = ("raw/klines", "processed/data", "processed/features", "labeled/matrix")
 """Frames that every strategy shares, upstream first."""

@@ -6,7 +6,7 @@ How that is done belongs to the storage room.
 from __future__ import annotations
 
 from itb_assets.settings import Settings
-from itb_assets.storage.timescale import Policies, Tier
+from itb_assets.storage.database.timescale import Policies, Tier
 
 
 def policies_of(settings: Settings) -> Policies:

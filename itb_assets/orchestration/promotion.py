@@ -18,8 +18,8 @@ from itb_assets.orchestration.models import ModelUpdate
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.run_log import asset_log
 from itb_assets.storage.layout import ModelAddress
-from itb_assets.storage.models import StoredModel
-from itb_assets.storage.registry import ModelVersion
+from itb_assets.storage.models.folder import StoredModel
+from itb_assets.storage.models.registry import ModelVersion
 
 if TYPE_CHECKING:
     from itb_assets.domain.evaluation.compare import Comparison

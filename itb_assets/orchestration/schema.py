@@ -17,14 +17,14 @@ from itb_assets.observability.logs import register_secret
 from itb_assets.orchestration.instance import embedded_server
 from itb_assets.orchestration.policies import policies_of
 from itb_assets.settings import Settings
-from itb_assets.storage.administration import Owned, Step, StepDone, administer, owned_by, steps
-from itb_assets.storage.columns_catalogue import catalogue, redefine
-from itb_assets.storage.connection import Connections
-from itb_assets.storage.database_errors import database_address, database_errors
-from itb_assets.storage.migrations import migrate, schema_state
-from itb_assets.storage.roles import READER
-from itb_assets.storage.schema_report import SchemaReport, report
-from itb_assets.storage.timescale import require_tier
+from itb_assets.storage.database.administration import Owned, Step, StepDone, administer, owned_by, steps
+from itb_assets.storage.database.connection import Connections
+from itb_assets.storage.database.errors import database_address, database_errors
+from itb_assets.storage.database.migrations import migrate, schema_state
+from itb_assets.storage.database.roles import READER
+from itb_assets.storage.database.schema_report import SchemaReport, report
+from itb_assets.storage.database.timescale import require_tier
+from itb_assets.storage.tables.columns_catalogue import catalogue, redefine
 
 DEFAULT_ROLES = (
     Owned("itb", "itb", None, readable=True, extension=True),

@@ -17,7 +17,7 @@ from itb_assets.orchestration.model_page import luck_words, trading_words
 from itb_assets.orchestration.model_versions import parse_model, used_words
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.promotion import model_path
-from itb_assets.storage.catalogue import read_gaps
+from itb_assets.storage.files.catalogue import read_gaps
 from itb_assets.storage.layout import ModelAddress
 
 

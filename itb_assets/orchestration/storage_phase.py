@@ -13,8 +13,8 @@ from itb_assets.domain.markets import Market
 from itb_assets.errors import InputError, StorageError
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.verify import Finding, verify_frame
-from itb_assets.storage.archive import archive_frame
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.files.archive import archive_frame
 from itb_assets.storage.phases import MEANING, PHASES, Phase, reads_tables, record_phase, recorded_phase
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import StoredFrame
-from itb_assets.storage.manifest import EVERYTHING
+from itb_assets.storage.files.frames import StoredFrame
+from itb_assets.storage.files.manifest import EVERYTHING
+from itb_assets.storage.tables.database import SqlStore
 
 
 @dataclass(frozen=True)

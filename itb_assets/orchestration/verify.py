@@ -14,8 +14,8 @@ from itb_assets.orchestration.executed import executed_fills
 from itb_assets.orchestration.models import load_model
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.verify_frames import look_at, mend
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
 from itb_assets.storage.layout import ModelAddress
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import pandas as pd
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseRefused, DatabaseUnavailable, MarketBusy, StorageError
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.dtypes import first_difference, to_polars
-from itb_assets.storage.manifest import FrameManifest
-from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.files.dtypes import first_difference, to_polars
+from itb_assets.storage.files.manifest import FrameManifest
+from itb_assets.storage.files.stored_frame import StoredFrame
 
 _TABLES = {
     "raw/klines": ("ohlcv",),

@@ -28,9 +28,9 @@ from itb_assets.orchestration.children import Child, start_child, stop_children,
 from itb_assets.orchestration.instance import dagster_environment, embedded_server, running_instance
 from itb_assets.orchestration.orphans import cancel_runs, fail_orphans, socket_answers
 from itb_assets.settings import Settings
-from itb_assets.storage.atomic import write_whole
-from itb_assets.storage.embedded import MAX_SOCKET_BYTES
+from itb_assets.storage.disk.atomic import write_whole
 from itb_assets.storage.layout import Layout
+from itb_assets.storage.server.embedded import MAX_SOCKET_BYTES
 
 START_TIMEOUT_S = 180
 POLL_S = 0.2

@@ -14,16 +14,16 @@ import pandas as pd
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import StorageError
-from itb_assets.storage.adoption import adopt
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.file_frame import FileFrame
-from itb_assets.storage.frame_paths import frame_path
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.files.adoption import adopt
+from itb_assets.storage.files.file_frame import FileFrame
+from itb_assets.storage.files.frame_paths import frame_path
+from itb_assets.storage.files.frames import FrameStore
+from itb_assets.storage.files.manifest import FrameManifest, Record
+from itb_assets.storage.files.stored_frame import StoredFrame
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
-from itb_assets.storage.manifest import FrameManifest, Record
 from itb_assets.storage.phases import Phase, reads_tables, record_phase, recorded_phase
-from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.tables.database import SqlStore
 
 Commit = Callable[[SqlStore], object]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from itb_assets.errors import ConfigError, StorageError
-from itb_assets.storage.atomic import ensure_folder, storage_errors, write_whole
+from itb_assets.storage.disk.atomic import ensure_folder, storage_errors, write_whole
 from itb_assets.storage.layout import Layout
 
 Phase = Literal["files", "dual", "db_read", "db"]

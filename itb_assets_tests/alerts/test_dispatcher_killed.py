@@ -23,8 +23,8 @@ from dispatching import (
     the_log,
 )
 
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 one_engine = on_one_engine("postgres", because=ONE_ENGINE)
 REPEAT = "[possible repeat]"

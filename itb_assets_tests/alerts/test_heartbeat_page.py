@@ -16,7 +16,7 @@ from databases import on_one_engine
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.rules import evaluate_all
 from itb_assets.observability.alerts.state import beat, beats
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "heartbeats.md").read_text("utf-8")
 

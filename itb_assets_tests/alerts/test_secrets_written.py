@@ -26,8 +26,8 @@ from itb_assets.observability.alerts.sessions import in_short
 from itb_assets.observability.alerts.slack import Slack
 from itb_assets.observability.alerts.telegram import Telegram
 from itb_assets.observability.logs import configure_logging, get_logger, redact, register_secret
-from itb_assets.storage.database_errors import database_errors
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.errors import database_errors
+from itb_assets.storage.database.migrations import migrate
 
 BOT_KEY = "AAH-s3cretTokenOfTheBot_xyz"
 HOOK_KEY = "zzS3cret+Key~of=the&Hook%2Bzz"

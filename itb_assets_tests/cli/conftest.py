@@ -13,7 +13,7 @@ from itb_command import MARKET, SMALL_STRATEGIES, WINDOW, Itb
 
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 
 @pytest.fixture(scope="session")

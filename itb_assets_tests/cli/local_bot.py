@@ -18,7 +18,7 @@ from itb_command import Itb
 from itb_assets.domain.alerts import Level, Occurrence
 from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psycopg2
 
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.server_process import launch, server_user
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.server.process import launch, server_user
 
 LOGINS = (
     "local all postgres trust\nhost shut all 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 scram-sha-256\n"

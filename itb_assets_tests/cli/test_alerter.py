@@ -15,7 +15,7 @@ import pytest
 from itb_command import Itb
 from local_bot import SECRETS, TOKEN, BotApi, counted, deployment, telegram
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from itb_assets.observability.alerts import state
 from itb_assets.orchestration.alerts.metrics import metrics_served
 from itb_assets.orchestration.doctor import diagnose
 from itb_assets.settings import Settings, load_settings
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 

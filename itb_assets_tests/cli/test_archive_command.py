@@ -11,10 +11,10 @@ import pytest
 from itb_command import Itb
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage.archive import archive_frame, archived
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.disk.locks import market_lock
+from itb_assets.storage.files.archive import archive_frame, archived
+from itb_assets.storage.files.frames import FrameStore, Record
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import market_lock
 from itb_assets.storage.phases import record_phase
 
 LIST, RESTORE, PRUNE = (("storage", "archive", name) for name in ("list", "restore", "prune"))

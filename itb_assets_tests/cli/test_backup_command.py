@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from itb_assets.storage.backup_manifest import manifest_path
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.backups.manifest import manifest_path
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.database import SqlStore
 
 
 def rows_of_klines(built) -> int:

@@ -18,10 +18,10 @@ from itb_command import MARKET, Itb
 from login_server import LoginServer, login_server
 from refusals import BAD, DEAD, LATER, RUN, SECRET, contents, refused
 
-from itb_assets.storage.columns_catalogue import MAX_COLUMNS
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.migrations import migrations
-from itb_assets.storage.timescale import Tier
+from itb_assets.storage.database.migrations import migrations
+from itb_assets.storage.database.timescale import Tier
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.columns_catalogue import MAX_COLUMNS
 
 LATER_RUN = (*RUN[:-1], "2024-06-10")
 """Loads days that the data root lacks."""

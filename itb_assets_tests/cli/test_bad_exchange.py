@@ -13,7 +13,7 @@ import pytest
 from itb_command import MARKET, WINDOW
 from refusals import BAD, LATER, RUN, WRONG, contents, refused
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 

@@ -17,7 +17,7 @@ from typing import Any
 from itb_command import MARKET, Itb
 from refusals import BAD, RUN, contents, refused
 
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.files.frames import FrameStore, Record
 from itb_assets.storage.layout import Layout
 
 NAME = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"

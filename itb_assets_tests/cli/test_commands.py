@@ -23,8 +23,8 @@ from refusals import RUN
 
 from itb_assets.demo.exchange import DemoExchange
 from itb_assets.demo.faults import Faults
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 ROWS = 120 * 24 - 3
 """Klines of the window; the invented outage takes three."""

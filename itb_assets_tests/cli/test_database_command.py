@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 from itb_command import Itb
 
-from itb_assets.storage.columns_catalogue import sql_name
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.migrations import migrations
-from itb_assets.storage.timescale import Tier
+from itb_assets.storage.database.migrations import migrations
+from itb_assets.storage.database.timescale import Tier
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.columns_catalogue import sql_name
 
 PASSWORD = "s3cret'word"  # noqa: S105 - what must not be shown
 PLAIN = [migration for migration in migrations() if migration.tier is Tier.POSTGRES]

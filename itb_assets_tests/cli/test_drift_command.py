@@ -12,10 +12,10 @@ from itb_command import MARKET, Itb
 from refusals import RUN, WRONG, refused
 
 from itb_assets.domain.drift import DriftEvaluation, Look, looks_frame, read_looks
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.files.frames import FrameStore, Record
 from itb_assets.storage.layout import Layout
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.database import SqlStore
 
 KEYS = ["market", "variant", "looked_at", "metric", "value", "n", "threshold", "verdict", "detail"]
 

@@ -10,7 +10,7 @@ import shutil
 from itb_command import MARKET, Itb
 from refusals import SECRET
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 
 def test_verify(built, empty):

@@ -23,8 +23,8 @@ from versioning import ADDRESS, LATER, MODEL, OTHER, RUN, listed, of, registry_o
 
 from itb_assets.domain import training
 from itb_assets.orchestration import model_versions
+from itb_assets.storage.disk.locks import held_lock
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import held_lock
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import re
 import pytest
 from itb_command import MARKET, SMALL_STRATEGIES, Itb
 
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 ONE = ("performance", "--symbol", MARKET.symbol, "--variant", "aggressive")
 

@@ -10,8 +10,8 @@ import pytest
 from itb_command import MARKET
 
 from itb_assets.domain.executed.fills import plain_text
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.query_files import queries
+from itb_assets.storage.queries.files import queries
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 OF_MARKET = ("--symbol", MARKET.symbol, "--freq", MARKET.freq)
 

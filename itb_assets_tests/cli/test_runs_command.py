@@ -13,7 +13,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 DAGSTERS = {
     *SqlEventLogStorageMetadata.tables,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from itb_command import MARKET, Itb
 
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables.database import SqlStore
 
 HEADER = "Date(UTC),Pair,Side,Price,Executed,Amount,Fee"
 ROWS = [

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 from itb_command import MARKET, Itb
 
-from itb_assets.storage.embedded import EmbeddedPostgres
 from itb_assets.storage.layout import Layout, ModelAddress
-from itb_assets.storage.models import ModelStore
-from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.models.folder import ModelStore
+from itb_assets.storage.models.registry import ModelRegistry
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 ADDRESS = ModelAddress(MARKET, "aggressive", "lgbm", "high_040_4")
 MODEL = f"{MARKET.symbol}/{MARKET.freq}/aggressive/lgbm/high_040_4"

@@ -17,13 +17,13 @@ import pandas as pd
 from itb_assets.domain.klines import KLINE_DTYPES, to_grid
 from itb_assets.domain.markets import Market
 from itb_assets.domain.trading.trades import TRADE_DTYPES, trade_ids
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameStore, Record
+from itb_assets.storage.disk.locks import market_lock
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.files.manifest import FrameManifest
 from itb_assets.storage.keeper import FrameKeeper
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import market_lock
-from itb_assets.storage.manifest import FrameManifest
 from itb_assets.storage.phases import Phase
+from itb_assets.storage.tables.database import SqlStore
 
 VARIANT = "aggressive"
 LABEL = "high_040_4"

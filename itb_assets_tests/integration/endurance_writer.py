@@ -20,9 +20,10 @@ from endurance_frames import Chain, keeper_of
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseUnavailable
-from itb_assets.storage import database, frames
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.files import frames
 from itb_assets.storage.phases import Phase
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.tables import database
 
 MOMENTS: Mapping[str, tuple[Any, str, bool]] = {
     "before COPY": (database, "write_frame", False),

@@ -24,8 +24,8 @@ from itb_assets.orchestration.alerts.reading import AlertReader
 from itb_assets.orchestration.alerts.subjects import Subjects
 from itb_assets.orchestration.alerts.writer import AlertWriter
 from itb_assets.orchestration.kept_connections import kept_connections
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.server_process import has_backends
+from itb_assets.storage.server.embedded import EmbeddedPostgres
+from itb_assets.storage.server.process import has_backends
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

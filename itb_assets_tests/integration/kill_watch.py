@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 Sight = Callable[[], bool]
 

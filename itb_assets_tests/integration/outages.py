@@ -34,7 +34,7 @@ from dispatching import (
 
 from itb_assets.domain.alerts import Level, Occurrence, Routing
 from itb_assets.observability.alerts.store import report
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 ROUTING = Routing(channels=dict.fromkeys(Level, ("telegram",)))
 REPEAT = "[possible repeat]"

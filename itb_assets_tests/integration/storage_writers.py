@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from dying import die_before
 
-from itb_assets.storage.frames import FrameStore, Record
-from itb_assets.storage.models import ModelStore
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.models.folder import ModelStore
 
 ROWS = 4_000
 TAIL = 300

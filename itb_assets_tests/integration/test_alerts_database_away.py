@@ -39,7 +39,7 @@ from outages import (
 
 from itb_assets.errors import DatabaseUnavailable
 from itb_assets.orchestration.killed_runs import fail_killed
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 OUTAGE_S = float(os.environ.get("ITB_TEST_OUTAGE_S", "5"))
 TOLD = "SELECT split_part(event_id, ':', 2) FROM alert_events WHERE starts_with(event_id, 'dagster:')"

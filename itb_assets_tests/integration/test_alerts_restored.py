@@ -32,8 +32,8 @@ from itb_assets.observability.alerts.rules import evaluate_all, tell
 from itb_assets.observability.alerts.state import beat, move_cursor, states
 from itb_assets.orchestration.alerts.restore import settle_dagsters, settle_ours
 from itb_assets.settings import Settings
-from itb_assets.storage.backup import back_up
-from itb_assets.storage.restore import restore
+from itb_assets.storage.backups.backup import back_up
+from itb_assets.storage.backups.restore import restore
 
 AGO = timedelta(hours=6)
 

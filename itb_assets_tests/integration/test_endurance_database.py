@@ -27,10 +27,10 @@ from itb_assets.domain.markets import Market
 from itb_assets.orchestration.build import build_platform
 from itb_assets.orchestration.verify import verify
 from itb_assets.settings import Settings
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.files.stored_frame import StoredFrame
 from itb_assets.storage.keeper import FrameKeeper
 from itb_assets.storage.phases import Phase
-from itb_assets.storage.stored_frame import StoredFrame
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.status import gap_rows
 from itb_assets.orchestration.verify import verify
 from itb_assets.settings import Settings
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.slow
 

@@ -16,13 +16,13 @@ import pytest
 import storage_writers as writers
 from dying import in_forks
 
-from itb_assets.storage.frames import FrameStore
-from itb_assets.storage.models import ModelStore
+from itb_assets.storage.files.frames import FrameStore
+from itb_assets.storage.models.folder import ModelStore
 
 FRAMES, MODELS = FrameStore(), ModelStore()
 CASES = [("write", "data.csv"), ("splice", "data.csv"), ("splice", "klines.parquet"), ("save", "high_040_4")]
 RANDOM_KILLS = 8
-MODULES = ["itb_assets.storage.frames", "itb_assets.storage.models"]
+MODULES = ["itb_assets.storage.files.frames", "itb_assets.storage.models.folder"]
 
 
 @pytest.fixture(scope="module")

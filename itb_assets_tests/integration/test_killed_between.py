@@ -16,7 +16,7 @@ from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.storage_phase import backfill
 from itb_assets.orchestration.verify import verify
 from itb_assets.settings import Settings
-from itb_assets.storage import adoption, frames
+from itb_assets.storage.files import adoption, frames
 
 MARKET = Market("BTCUSDT", "5m")
 RAW, DATA = tuple(SOURCES)[:2]

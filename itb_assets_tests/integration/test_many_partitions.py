@@ -15,8 +15,8 @@ from endurance_frames import DEFINITIONS, FEATURES, PRELOADED, SOURCES, Chain, a
 from partition_writer import Share, write_share
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage.columns_catalogue import sql_name
 from itb_assets.storage.phases import Phase
+from itb_assets.storage.tables.columns_catalogue import sql_name
 
 pytestmark = pytest.mark.slow
 

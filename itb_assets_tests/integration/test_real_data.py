@@ -28,7 +28,7 @@ from itb_assets.orchestration.results import result_rows
 from itb_assets.orchestration.runner import RunPlan
 from itb_assets.orchestration.verify import verify
 from itb_assets.settings import Settings
-from itb_assets.storage.catalogue import read_gaps
+from itb_assets.storage.files.catalogue import read_gaps
 
 CLOSED_PORT = "http://127.0.0.1:9"
 CSV_ROUNDING = 5e-7  # the golden values were written with six decimals

@@ -23,7 +23,7 @@ from itb_assets.demo.market import DEMO_SYMBOLS, demo_klines
 from itb_assets.domain.markets import Market
 from itb_assets.orchestration.build import build_platform
 from itb_assets.settings import Settings
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.slow
 

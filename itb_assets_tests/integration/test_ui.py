@@ -19,8 +19,8 @@ from itb_assets.demo.market import DEMO_SYMBOLS
 from itb_assets.domain.markets import Market
 from itb_assets.orchestration.instance import running_instance
 from itb_assets.settings import load_settings
+from itb_assets.storage.disk.locks import market_lock
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import market_lock
 
 pytestmark = pytest.mark.slow
 

@@ -24,9 +24,9 @@ from itb_assets.observability.alerts import store
 from itb_assets.observability.alerts.config import load_config
 from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT
 from itb_assets.orchestration.alerts.reading import HEARTBEAT
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.disk.locks import market_lock
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import market_lock
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))
 

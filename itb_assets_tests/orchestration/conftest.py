@@ -16,8 +16,8 @@ from pipeline_making import Pipeline, open_pipeline
 from retention_making import empty
 
 from itb_assets.orchestration.kept_connections import kept_connections
-from itb_assets.storage.embedded import EmbeddedPostgres
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 
 @pytest.fixture(scope="session")

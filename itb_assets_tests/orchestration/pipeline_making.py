@@ -22,7 +22,7 @@ from itb_assets.orchestration.partitions import SYMBOLS, partition_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.schedules import assets_due
 from itb_assets.settings import Settings
-from itb_assets.storage.frames import Record
+from itb_assets.storage.files.frames import Record
 
 WOLF = Market("DEMOWOLFUSDT", "5m")
 START = datetime(2024, 3, 1, tzinfo=UTC)

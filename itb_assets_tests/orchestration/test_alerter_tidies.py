@@ -11,7 +11,7 @@ from itb_assets.observability.alerts.config import load_config
 from itb_assets.observability.alerts.state import states
 from itb_assets.observability.logs import configure_logging
 from itb_assets.orchestration.alerts.alerter import KEPT, Alerter
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 NOW = datetime(2026, 3, 11, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -22,7 +22,7 @@ from itb_assets.orchestration.assets import raw
 from itb_assets.orchestration.failures import MAX_RETRIES, as_failures, cause_of
 from itb_assets.orchestration.partitions import SYMBOLS, partition_of
 from itb_assets.sources.http import RetryPolicy
-from itb_assets.storage.locks import market_lock
+from itb_assets.storage.disk.locks import market_lock
 
 
 def _subclasses(kind: type[ItbError]) -> list[type[ItbError]]:

@@ -23,7 +23,7 @@ from itb_assets.orchestration.storage_phase import (
     planned,
 )
 from itb_assets.orchestration.verify import verify
-from itb_assets.storage.archive import archived
+from itb_assets.storage.files.archive import archived
 from itb_assets.storage.phases import PHASES, Phase, record_phase
 
 LATER = NOW + timedelta(minutes=40)

@@ -9,8 +9,8 @@ import pytest
 
 from itb_assets.domain.markets import Market
 from itb_assets.orchestration.updates import Work, pending_work, rows_before, versions
-from itb_assets.storage.frames import FrameStore, Record
-from itb_assets.storage.manifest import CHANGES_KEPT
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.files.manifest import CHANGES_KEPT
 
 START = pd.Timestamp("2024-09-01", tz="UTC")
 EVERYTHING, NOTHING = Work(), Work(nothing=True)

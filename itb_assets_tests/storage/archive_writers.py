@@ -10,9 +10,9 @@ from dying import Counted, die_before
 from frames_of import NOW, frame_of, record
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage import compressed
-from itb_assets.storage.archive import Archived, archive_frame, archived, prune_archives, restore_frame
-from itb_assets.storage.frames import FrameManifest, FrameStore
+from itb_assets.storage.disk import compressed
+from itb_assets.storage.files.archive import Archived, archive_frame, archived, prune_archives, restore_frame
+from itb_assets.storage.files.frames import FrameManifest, FrameStore
 from itb_assets.storage.layout import Layout
 
 FRAMES = FrameStore()

@@ -12,9 +12,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from psycopg2.extensions import make_dsn
 
-from itb_assets.storage import backup_tools
-from itb_assets.storage.backup_manifest import table_states
-from itb_assets.storage.backup_tools import connected
+from itb_assets.storage.backups import tools as backup_tools
+from itb_assets.storage.backups.manifest import table_states
+from itb_assets.storage.backups.tools import connected
 
 SECRET = "s3 cr'et"  # noqa: S105 - of nobody
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -60,8 +60,8 @@ def killed_at(what: str, *arguments: str, stop_at: str) -> None:
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from itb_assets.storage.backup import back_up
-from itb_assets.storage.restore import restore
+from itb_assets.storage.backups.backup import back_up
+from itb_assets.storage.backups.restore import restore
 what, file, url, admin_url, stop_at = sys.argv[1:]
 def progress(step):
     if step.startswith(stop_at):

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from backup_making import NOW, ODD, ROWS, run
 from dying import in_memory
 
-from itb_assets.storage.archive import Archived, archive_frame
-from itb_assets.storage.backup import back_up
-from itb_assets.storage.database import SqlStore
+from itb_assets.storage.backups.backup import back_up
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.database.timescale import Policies
+from itb_assets.storage.files.archive import Archived, archive_frame
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.migrations import migrate
-from itb_assets.storage.timescale import Policies
+from itb_assets.storage.tables.database import SqlStore
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from itb_assets.domain.executed import Fill, FillSource, Side
-from itb_assets.storage.executed_trades import ExecutedFills
+from itb_assets.storage.files.executed_trades import ExecutedFills
 
 START = datetime(2024, 9, 1, tzinfo=UTC)
 BATCH = 40

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from itb_assets.storage.frames import Record
+from itb_assets.storage.files.frames import Record
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 START = pd.Timestamp("2024-09-01", tz="UTC")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from itb_assets.storage.migrations import migrate
-from itb_assets.storage.timescale import Policies
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.database.timescale import Policies
 
 if __name__ == "__main__":
     url, gate = sys.argv[1], Path(sys.argv[2])

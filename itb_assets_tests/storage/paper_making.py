@@ -11,7 +11,7 @@ from frames_of import START, record
 
 from itb_assets.domain.markets import Market
 from itb_assets.domain.trading.trades import TRADE_COLUMNS, check_trades, empty_trades
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.files.frames import FrameStore
 from itb_assets.storage.layout import Layout
 
 BTC, ETH, BTC_1H = Market("BTCUSDT", "5m"), Market("ETHUSDT", "5m"), Market("BTCUSDT", "1h")

@@ -13,7 +13,7 @@ import psycopg2
 import sqlalchemy as sa
 from psycopg2.extras import execute_values
 
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 START = pd.Timestamp("2024-05-30", tz="UTC")
 STEP = pd.Timedelta(minutes=5)

@@ -12,10 +12,11 @@ from dying import Counted, die_before
 from frames_of import NOW, frame_of
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage import folders, model_events
+from itb_assets.storage.disk import folders
 from itb_assets.storage.layout import Layout, ModelAddress
-from itb_assets.storage.models import ModelStore, StoredModel
-from itb_assets.storage.registry import ModelRegistry, ModelVersion
+from itb_assets.storage.models import events as model_events
+from itb_assets.storage.models.folder import ModelStore, StoredModel
+from itb_assets.storage.models.registry import ModelRegistry, ModelVersion
 
 MODEL = ModelAddress(Market("BTCUSDT", "5m"), "aggressive", "lgbm", "high_040_4")
 FEATURES = ["a", "b"]

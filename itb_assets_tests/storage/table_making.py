@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from itb_assets.domain.klines import KLINE_COLUMNS, to_grid
 from itb_assets.domain.markets import Market
 from itb_assets.domain.trading.trades import empty_trades, trade_ids
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameStore, Record
-from itb_assets.storage.manifest import FrameManifest
+from itb_assets.storage.files.frames import FrameStore, Record
+from itb_assets.storage.files.manifest import FrameManifest
+from itb_assets.storage.tables.database import SqlStore
 
 BTC = Market("BTCUSDT", "5m")
 FRAMES = FrameStore()

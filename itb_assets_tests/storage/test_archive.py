@@ -20,7 +20,9 @@ from pandas.testing import assert_frame_equal
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import InputError
-from itb_assets.storage.archive import (
+from itb_assets.storage.disk.compressed import compress, content_of, decompress
+from itb_assets.storage.disk.digest import BLOCK_BYTES, hash_blocks
+from itb_assets.storage.files.archive import (
     archive_frame,
     archived,
     check_archived,
@@ -28,8 +30,6 @@ from itb_assets.storage.archive import (
     prune_archives,
     restore_frame,
 )
-from itb_assets.storage.compressed import compress, content_of, decompress
-from itb_assets.storage.digest import BLOCK_BYTES, hash_blocks
 from itb_assets.storage.layout import Layout
 
 

@@ -12,8 +12,8 @@ from archive_writers import DAY, MARKET, below, flipped, write
 from frames_of import NOW
 
 from itb_assets.errors import StorageError
-from itb_assets.storage import compressed
-from itb_assets.storage.archive import (
+from itb_assets.storage.disk import compressed
+from itb_assets.storage.files.archive import (
     Archived,
     archive_frame,
     archived,

@@ -15,7 +15,7 @@ from dying import in_forks
 from frames_of import NOW, frame_of
 from pandas.testing import assert_frame_equal
 
-from itb_assets.storage.archive import (
+from itb_assets.storage.files.archive import (
     archive_frame,
     archived,
     check_archived,
@@ -30,7 +30,7 @@ from itb_assets.storage.layout import Layout
 def dying() -> Iterator[Callable[..., int]]:
     """Return a call of `die_at` in a process of its own, which returns how that one ended."""
     with in_forks(
-        writers.die_at, preload=["itb_assets.storage.archive", "itb_assets.storage.frames"]
+        writers.die_at, preload=["itb_assets.storage.files.archive", "itb_assets.storage.files.frames"]
     ) as call:
         yield call
 

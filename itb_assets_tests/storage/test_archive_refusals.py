@@ -14,8 +14,9 @@ from pandas.testing import assert_frame_equal
 from small_disks import largest_file, small_disk
 
 from itb_assets.errors import InputError, StorageError, StorageFull
-from itb_assets.storage import archive, compressed
-from itb_assets.storage.archive import (
+from itb_assets.storage.disk import compressed
+from itb_assets.storage.files import archive
+from itb_assets.storage.files.archive import (
     archive_frame,
     archived,
     prune_archives,

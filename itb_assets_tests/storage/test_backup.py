@@ -16,9 +16,9 @@ from backup_making import (
 )
 
 from itb_assets.errors import InputError, StorageError, StorageFull
-from itb_assets.storage.backup import back_up
-from itb_assets.storage.backup_manifest import manifest_path
-from itb_assets.storage.backup_tools import Tools, connection_words, find_tools
+from itb_assets.storage.backups.backup import back_up
+from itb_assets.storage.backups.manifest import manifest_path
+from itb_assets.storage.backups.tools import Tools, connection_words, find_tools
 
 
 def test_a_killed_backup_has_no_name_and_the_next_one_clears_it_away(filled, tmp_path):

@@ -16,10 +16,10 @@ from table_making import BTC, NOW, ODD, assert_same, in_use
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, MarketBusy, StorageError
-from itb_assets.storage import columns_catalogue
-from itb_assets.storage.columns_catalogue import MAX_COLUMNS, sql_name
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import Record
+from itb_assets.storage.files.frames import Record
+from itb_assets.storage.tables import columns_catalogue
+from itb_assets.storage.tables.columns_catalogue import MAX_COLUMNS, sql_name
+from itb_assets.storage.tables.database import SqlStore
 
 FEATURES = "processed/features"
 

@@ -16,8 +16,8 @@ from pandas.testing import assert_frame_equal
 from itb_assets.domain.klines import KLINE_COLUMNS
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DatabaseUnavailable, DataContractError, StorageError
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.files.frames import FrameStore
+from itb_assets.storage.tables.database import SqlStore
 
 BTC = Market("BTCUSDT", "5m")
 ETH = Market("ETHUSDT", "5m")

@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from itb_assets.errors import InputError, ItbError
-from itb_assets.storage.database import SqlStore, server_version
+from itb_assets.storage.tables.database import SqlStore, server_version
 
 SECRET = "s3cr3tPW"  # noqa: S105 - made up
 WRONG = [

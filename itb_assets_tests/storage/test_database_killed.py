@@ -13,8 +13,8 @@ from frames_of import START, record, times
 from pandas.testing import assert_frame_equal
 
 from itb_assets.domain.markets import Market
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameManifest, FrameStore
+from itb_assets.storage.files.frames import FrameManifest, FrameStore
+from itb_assets.storage.tables.database import SqlStore
 
 ASSET, BTC, FRAMES = "signals/aggressive", Market("BTCUSDT", "5m"), FrameStore()
 

@@ -21,10 +21,10 @@ from table_making import BTC, FRAMES, Pair, assert_same, in_use
 from itb_assets.domain.klines import KLINE_COLUMNS
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.dtypes import to_polars
-from itb_assets.storage.frames import Record
-from itb_assets.storage.table_diff import difference
+from itb_assets.storage.files.dtypes import to_polars
+from itb_assets.storage.files.frames import Record
+from itb_assets.storage.tables.database import SqlStore
+from itb_assets.storage.tables.diff import difference
 
 FEATURES, RAW = "processed/features", "raw/klines"
 ROWS = 400
@@ -34,7 +34,7 @@ ROWS = 400
 def processes():
     """Return what starts processes in milliseconds, the package already imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["itb_assets.storage.database"])
+    context.set_forkserver_preload(["itb_assets.storage.tables.database"])
     return context
 
 

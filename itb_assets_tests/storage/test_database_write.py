@@ -14,8 +14,8 @@ from table_making import BTC, FRAMES, Pair, assert_same, features, signals
 from itb_assets.domain.klines import KLINE_COLUMNS, to_grid
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError, MarketBusy, StorageError
-from itb_assets.storage.dtypes import step_of, to_polars
-from itb_assets.storage.manifest import EVERYTHING
+from itb_assets.storage.files.dtypes import step_of, to_polars
+from itb_assets.storage.files.manifest import EVERYTHING
 
 KINDS = {"processed/features": features(), "signals/aggressive": signals()}
 TOLD = ("rows", "first", "last", "columns", "digest", "sources", "run_id", "unchanged", "version")

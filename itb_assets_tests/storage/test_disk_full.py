@@ -11,8 +11,8 @@ from pandas.testing import assert_frame_equal
 from small_disks import largest_file, small_disk
 
 from itb_assets.errors import StorageError, StorageFull
-from itb_assets.storage.frames import FrameStore
-from itb_assets.storage.models import ModelStore
+from itb_assets.storage.files.frames import FrameStore
+from itb_assets.storage.models.folder import ModelStore
 
 FRAMES, MODELS = FrameStore(), ModelStore()
 FREE = 600_000

@@ -11,7 +11,7 @@ from frames_of import START
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import DataContractError
-from itb_assets.storage.drift_table import DriftRow
+from itb_assets.storage.tables.drift import DriftRow
 
 BTC = Market("BTCUSDT", "5m")
 LOOK = DriftRow(

@@ -18,13 +18,14 @@ import pytest
 import sqlalchemy as sa
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
-from itb_assets.storage import embedded_roles, server_process
-from itb_assets.storage.embedded import MAX_SOCKET_BYTES, EmbeddedPostgres
+from itb_assets.storage.server import process as server_process
+from itb_assets.storage.server import roles as embedded_roles
+from itb_assets.storage.server.embedded import MAX_SOCKET_BYTES, EmbeddedPostgres
 
 START = """
 import sys
 from pathlib import Path
-from itb_assets.storage.embedded import EmbeddedPostgres
+from itb_assets.storage.server.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), runtime_dir=Path(sys.argv[2]))
 print(server.start(), flush=True)
 """
@@ -250,7 +251,7 @@ def test_root_and_ordinary_users_may_start_it(tmp_path):
     folder = tmp_path / "of nobody"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
-    launcher = Path(server_process.__file__).with_name("launch_server.py")
+    launcher = Path(server_process.__file__).with_name("launch.py")
     become_nobody = [sys.executable, "-I", "-S", str(launcher), "65534", "65534", "wait"]
     command = [*become_nobody, sys.executable, "-c", START, str(folder / "postgres"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")

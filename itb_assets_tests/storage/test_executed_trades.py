@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from itb_assets.domain.executed import FillSource, PositionSide
 from itb_assets.errors import MarketBusy, StorageError
-from itb_assets.storage import executed_trades
+from itb_assets.storage.disk.locks import held_lock
+from itb_assets.storage.files import executed_trades
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.locks import held_lock
 
 KILLS = 6
 

@@ -11,10 +11,10 @@ from frames_of import frame_of, record
 from pandas.testing import assert_frame_equal
 
 from itb_assets.errors import StorageError
-from itb_assets.storage import csv_file
-from itb_assets.storage.frames import FrameStore
-from itb_assets.storage.locks import market_lock
-from itb_assets.storage.server_process import ServerUser, launch
+from itb_assets.storage.disk.locks import market_lock
+from itb_assets.storage.files import csv_file
+from itb_assets.storage.files.frames import FrameStore
+from itb_assets.storage.server.process import ServerUser, launch
 
 STORE = FrameStore()
 

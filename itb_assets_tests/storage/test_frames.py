@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from itb_assets.errors import DataContractError, StorageError
-from itb_assets.storage.digest import BLOCK_BYTES, hash_blocks
-from itb_assets.storage.frames import EVERYTHING, FrameStore
+from itb_assets.storage.disk.digest import BLOCK_BYTES, hash_blocks
+from itb_assets.storage.files.frames import EVERYTHING, FrameStore
 
 STORE = FrameStore()
 FORMATS = ("csv", "parquet")

@@ -12,7 +12,7 @@ from frames_of import frame_of, record
 from pandas.testing import assert_frame_equal
 
 from itb_assets.errors import DataContractError, StorageError
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.files.frames import FrameStore
 
 STORE = FrameStore()
 

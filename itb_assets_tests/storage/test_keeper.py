@@ -14,11 +14,11 @@ from pandas.testing import assert_frame_equal
 from itb_assets.domain.klines import KLINE_DTYPES, to_grid
 from itb_assets.domain.markets import Market
 from itb_assets.errors import StorageError
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.files.frames import FrameStore
 from itb_assets.storage.keeper import FrameKeeper
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.phases import Phase
+from itb_assets.storage.tables.database import SqlStore
 
 MARKET = Market("BTCUSDT", "5m")
 KLINES, DATA = "raw/klines", "processed/data"

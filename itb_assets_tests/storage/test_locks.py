@@ -12,12 +12,12 @@ import time
 import pytest
 
 from itb_assets.errors import MarketBusy
-from itb_assets.storage.locks import market_lock
+from itb_assets.storage.disk.locks import market_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from itb_assets.storage.locks import market_lock
+from itb_assets.storage.disk.locks import market_lock
 with market_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from databases import on_one_engine
 
 from itb_assets.errors import DatabaseUnavailable, StorageError
-from itb_assets.storage import migrations as module
-from itb_assets.storage.migrations import Migration, migrate, migrations, pending, schema_state
-from itb_assets.storage.timescale import Policies, Tier, probe_tier
+from itb_assets.storage.database import migrations as module
+from itb_assets.storage.database.migrations import Migration, migrate, migrations, pending, schema_state
+from itb_assets.storage.database.timescale import Policies, Tier, probe_tier
 
 EXTRA = Migration(9000, "9000_extra", "CREATE TABLE extra (a int); COMMENT ON TABLE extra IS '50 %s'")
 ROLE = "bystander"

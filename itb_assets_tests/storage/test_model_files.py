@@ -9,7 +9,7 @@ import pytest
 from frames_of import frame_of
 
 from itb_assets.errors import ModelRejected
-from itb_assets.storage.models import ModelStore
+from itb_assets.storage.models.folder import ModelStore
 
 STORE = ModelStore()
 PAYLOAD = {"model": "tree", "features": ["a", "b", "c"]}

@@ -17,10 +17,11 @@ from pandas.testing import assert_frame_equal
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ModelNotFound, ModelRejected
-from itb_assets.storage import folders, model_files
+from itb_assets.storage.disk import folders
 from itb_assets.storage.layout import Layout
-from itb_assets.storage.models import ModelStore, list_models
-from itb_assets.storage.safe_pickle import dump_plain, load_plain
+from itb_assets.storage.models import files as model_files
+from itb_assets.storage.models.folder import ModelStore, list_models
+from itb_assets.storage.models.safe_pickle import dump_plain, load_plain
 
 STORE = ModelStore()
 ADDRESS = {"symbol": "BTCUSDT", "freq": "5m", "variant": "aggressive", "algo": "lgbm", "label": "high_040_4"}

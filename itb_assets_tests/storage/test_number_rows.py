@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from itb_assets.errors import StorageError
-from itb_assets.storage.dtypes import TIME_DTYPE
-from itb_assets.storage.number_rows import are_numbers, fetch_numbers
+from itb_assets.storage.files.dtypes import TIME_DTYPE
+from itb_assets.storage.tables.number_rows import are_numbers, fetch_numbers
 
 DTYPES = {"t": TIME_DTYPE, "x": "float64", "n": "int64", "b": "boolean"}
 EXPRESSIONS = {"t": "t", "x": "x", "n": "n", "b": "b"}

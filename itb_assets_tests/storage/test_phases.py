@@ -10,8 +10,8 @@ from pandas.testing import assert_frame_equal
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import ConfigError, StorageError
-from itb_assets.storage.adoption import adopt
-from itb_assets.storage.frames import FrameStore
+from itb_assets.storage.files.adoption import adopt
+from itb_assets.storage.files.frames import FrameStore
 from itb_assets.storage.layout import Layout
 from itb_assets.storage.phases import PHASES, phase_of, record_phase, recorded_phase
 

@@ -18,9 +18,9 @@ from timescale_making import (
 )
 
 from itb_assets.errors import InputError
-from itb_assets.storage.migrations import migrate
-from itb_assets.storage.schema_report import report
-from itb_assets.storage.timescale import (
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.database.schema_report import report
+from itb_assets.storage.database.timescale import (
     HYPERTABLES,
     Policies,
     Tier,

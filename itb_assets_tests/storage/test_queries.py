@@ -19,9 +19,9 @@ from query_making import World, make_world, store_world
 from timescaledb.server import HERE
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
-from itb_assets.storage.queries import Answer, explain_query, run_query
-from itb_assets.storage.query_files import find_query, parse_query, queries
-from itb_assets.storage.query_parameters import checked_values
+from itb_assets.storage.queries.files import find_query, parse_query, queries
+from itb_assets.storage.queries.parameters import checked_values
+from itb_assets.storage.queries.run import Answer, explain_query, run_query
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 

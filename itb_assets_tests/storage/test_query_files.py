@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from itb_assets.errors import ConfigError, InputError, StorageError
-from itb_assets.storage.query_files import find_query, markdown_table, parse_query, queries
-from itb_assets.storage.query_parameters import checked_values
+from itb_assets.storage.queries.files import find_query, markdown_table, parse_query, queries
+from itb_assets.storage.queries.parameters import checked_values
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "queries"
@@ -154,12 +154,12 @@ def test_a_built_package_has_every_file(tmp_path):
     command += ["build", "--build-base", str(tmp_path / "build"), "--build-lib", str(built)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    inside = built / "itb_assets" / "storage" / "query_files"
+    inside = built / "itb_assets" / "storage" / "queries" / "sql"
     assert {file.name: file.read_bytes() for file in inside.iterdir()} == {
         file.name: file.read_bytes() for file in FOLDER.glob("*.sql")
     }
     code = (
-        "from itb_assets.storage import query_files as q; print(q.__file__); print(q._home()); "
+        "from itb_assets.storage.queries import files as q; print(q.__file__); print(q._home()); "
         "print(len(q.queries()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(built)}
@@ -171,4 +171,4 @@ def test_a_built_package_has_every_file(tmp_path):
         text=True,
         check=True,
     ).stdout.split("\n")
-    assert said[:3] == [f"{inside}.py", str(inside), str(len(queries()))]
+    assert said[:3] == [str(inside.with_name("files.py")), str(inside), str(len(queries()))]

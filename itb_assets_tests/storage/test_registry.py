@@ -25,8 +25,8 @@ from registry_writers import (
 
 from itb_assets.domain.markets import Market
 from itb_assets.errors import InputError, ModelNotFound, ModelRejected
-from itb_assets.storage import folders
-from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.disk import folders
+from itb_assets.storage.models.registry import ModelRegistry
 
 
 @pytest.fixture

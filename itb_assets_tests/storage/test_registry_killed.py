@@ -15,8 +15,8 @@ import registry_writers as writers
 from dying import in_forks
 from registry_writers import FILES, MODEL, in_use, mark_of, promote, registry_of, save
 
-from itb_assets.storage.model_events import EventLog, ModelEvent
-from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.models.events import EventLog, ModelEvent
+from itb_assets.storage.models.registry import ModelRegistry
 
 RANDOM_KILLS = 12
 PROMOTIONS = 100
@@ -26,7 +26,7 @@ PROMOTIONS = 100
 def processes():
     """Return what starts processes in milliseconds, the package already imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["itb_assets.storage.registry"])
+    context.set_forkserver_preload(["itb_assets.storage.models.registry"])
     return context
 
 
@@ -76,7 +76,7 @@ def test_killed_at_random_moments(processes, folder):
 @pytest.fixture(scope="module")
 def dying() -> Iterator[Callable[..., int]]:
     """Return a call of `die_at` in a process of its own, which returns how that one ended."""
-    with in_forks(writers.die_at, preload=["itb_assets.storage.registry"]) as call:
+    with in_forks(writers.die_at, preload=["itb_assets.storage.models.registry"]) as call:
         yield call
 
 

@@ -14,7 +14,7 @@ from registry_writers import MODEL, content, in_use, mark_of, promote, registry_
 from small_disks import largest_file
 
 from itb_assets.errors import ModelRejected, StorageError, StorageFull
-from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.models.registry import ModelRegistry
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from registry_writers import MODEL, content, in_use, promote, registry_of, rollback
 
 from itb_assets.errors import ModelNotFound
-from itb_assets.storage.registry import ModelRegistry
+from itb_assets.storage.models.registry import ModelRegistry
 
 KEEP = 4
 

@@ -20,11 +20,11 @@ from databases import on_one_engine
 from timescaledb.server import HERE
 
 from itb_assets.errors import DatabaseUnavailable, InputError, StorageError
-from itb_assets.storage.backup import dump
-from itb_assets.storage.backup_manifest import differences, manifest_path, read_manifest
-from itb_assets.storage.backup_tools import connected, find_tools
-from itb_assets.storage.database import SqlStore
-from itb_assets.storage.restore import fill, restore
+from itb_assets.storage.backups.backup import dump
+from itb_assets.storage.backups.manifest import differences, manifest_path, read_manifest
+from itb_assets.storage.backups.restore import fill, restore
+from itb_assets.storage.backups.tools import connected, find_tools
+from itb_assets.storage.tables.database import SqlStore
 
 
 def test_every_value_comes_back(filled, admin_url, saved):
@@ -89,7 +89,7 @@ def test_a_database_in_use_is_refused(filled, admin_url, saved):
 
 def test_who_connects_during_a_restore_keeps_the_old_database(filled, admin_url, saved, monkeypatch):
     """Somebody came in after the check: nothing is exchanged under their feet, nothing is left over."""
-    monkeypatch.setattr("itb_assets.storage.database_swap._RELEASE_WAIT_S", 0.1)
+    monkeypatch.setattr("itb_assets.storage.backups.swap._RELEASE_WAIT_S", 0.1)
     run(filled, "UPDATE ohlcv SET close = -1")
     before = states(filled)
     opened = []

@@ -9,8 +9,8 @@ import psycopg2.errors
 import pytest
 import sqlalchemy as sa
 
-from itb_assets.storage.migrations import migrate
-from itb_assets.storage.roles import READER, apply_grants, lacks_grants
+from itb_assets.storage.database.migrations import migrate
+from itb_assets.storage.database.roles import READER, apply_grants, lacks_grants
 
 REVOKE = "REVOKE SELECT ON signals FROM itb_reader"
 

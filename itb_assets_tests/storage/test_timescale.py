@@ -23,9 +23,9 @@ from timescale_making import (
 )
 
 from itb_assets.errors import InputError, StorageError
-from itb_assets.storage.migrations import migrate, migrations
-from itb_assets.storage.schema_report import describe, report
-from itb_assets.storage.timescale import (
+from itb_assets.storage.database.migrations import migrate, migrations
+from itb_assets.storage.database.schema_report import describe, report
+from itb_assets.storage.database.timescale import (
     HYPERTABLES,
     Policies,
     Tier,

@@ -29,8 +29,8 @@ from itb_assets.orchestration.alerts.channels import (
 from itb_assets.orchestration.instance import register_secrets, running_database
 from itb_assets.orchestration.schema import known_url
 from itb_assets.settings import Settings
-from itb_assets.storage.database_errors import database_address, database_errors
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.errors import database_address, database_errors
+from itb_assets.storage.database.migrations import migrate
 
 RULES_HEARTBEAT = "alert_rules"
 """The name under which the rules' loop says that it lives; the dispatcher has its own."""

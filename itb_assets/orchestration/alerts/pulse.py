@@ -19,7 +19,7 @@ from itb_assets.orchestration.alerts.desk import RULES_HEARTBEAT, SILENT_S
 from itb_assets.orchestration.alerts.reading import HEARTBEAT as READER
 from itb_assets.orchestration.schema import known_url
 from itb_assets.settings import Settings
-from itb_assets.storage.database_errors import database_address, database_errors
+from itb_assets.storage.database.errors import database_address, database_errors
 
 ALERTER = (DISPATCHER, RULES_HEARTBEAT)
 """What `itb alerter` keeps alive."""

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from itb_assets.errors import DataContractError, InputError
 from itb_assets.orchestration.alerts.cursor import Read
-from itb_assets.storage.database_errors import database_address, database_errors
+from itb_assets.storage.database.errors import database_address, database_errors
 
 _EVENTS = """
 SELECT id, event AS body, dagster_event_type AS kind FROM event_logs

@@ -21,8 +21,8 @@ from itb_assets.orchestration.alerts.channels import config_of
 from itb_assets.orchestration.alerts.cursor import Read
 from itb_assets.orchestration.alerts.words import unreadable
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.database_errors import database_address, database_errors
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.errors import database_address, database_errors
+from itb_assets.storage.database.migrations import migrate
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 15

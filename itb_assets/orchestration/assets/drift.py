@@ -15,8 +15,8 @@ from itb_assets.orchestration.metadata import pictures, table
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, versions
-from itb_assets.storage.drift_table import DriftRow
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
+from itb_assets.storage.tables.drift import DriftRow
 
 if TYPE_CHECKING:
     from itb_assets.domain.drift import Look

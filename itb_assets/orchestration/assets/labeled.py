@@ -12,7 +12,7 @@ from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, rows_before, versions
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 
 @market_asset(

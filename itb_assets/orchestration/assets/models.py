@@ -9,7 +9,7 @@ from itb_assets.orchestration.assets.base import asset_in, market_asset
 from itb_assets.orchestration.models import ModelUpdate, train
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 
 def model_asset(name: ModelName, description: str) -> dg.AssetsDefinition:

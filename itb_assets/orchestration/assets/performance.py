@@ -21,7 +21,7 @@ from itb_assets.orchestration.paper_trades import PRICES
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, versions
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 DAILY = "daily 1"
 """Names how days are counted, so that days counted in another way are never taken for these."""

@@ -14,7 +14,7 @@ from itb_assets.orchestration.models import LoadedModel, scored_by
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import ModelName, Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, versions
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 
 def prediction_assets(platform: Platform) -> list[dg.AssetsDefinition]:

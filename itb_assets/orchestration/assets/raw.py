@@ -21,9 +21,9 @@ from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate
 from itb_assets.sources.protocol import FetchReport
-from itb_assets.storage.catalogue import read_gaps, write_gaps
-from itb_assets.storage.frames import StoredFrame
-from itb_assets.storage.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.disk.locks import LOCK_WAIT_S, market_lock
+from itb_assets.storage.files.catalogue import read_gaps, write_gaps
+from itb_assets.storage.files.frames import StoredFrame
 
 OVERLAP_ROWS = 5
 DIGEST = "klines"

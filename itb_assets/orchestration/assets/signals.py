@@ -22,7 +22,7 @@ from itb_assets.orchestration.metadata import pictures
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, rows_before, versions
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 PLOT_ROWS = 288
 _CONTEXT = ["timestamp", "close", "sample"]

@@ -20,7 +20,7 @@ from itb_assets.orchestration.paper_trades import PaperSources
 from itb_assets.orchestration.partitions import market_of
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import FrameUpdate, pending_work, versions
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 NEWEST_TRADES = 1000
 SHOWN_TRADES = 10

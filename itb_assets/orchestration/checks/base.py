@@ -16,7 +16,7 @@ from itb_assets.observability.logs import redact
 from itb_assets.orchestration.failures import as_failures
 from itb_assets.orchestration.partitions import MARKETS, market_in
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 SAMPLE_ROWS = 500
 """Newest rows that a check looks at where it does not look at all of them."""

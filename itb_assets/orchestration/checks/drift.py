@@ -12,7 +12,7 @@ from itb_assets.domain.markets import Market
 from itb_assets.orchestration.checks.base import Verdict, market_check
 from itb_assets.orchestration.metadata import table
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 if TYPE_CHECKING:
     from itb_assets.domain.drift import DriftEvaluation

@@ -11,7 +11,7 @@ from itb_assets.errors import LookAheadError
 from itb_assets.orchestration.checks.base import SAMPLE_ROWS, Verdict, market_check, missing
 from itb_assets.orchestration.metadata import table
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 CUTS = 5
 

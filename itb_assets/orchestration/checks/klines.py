@@ -12,7 +12,7 @@ from itb_assets.errors import DataContractError
 from itb_assets.orchestration.checks.base import Verdict, market_check
 from itb_assets.orchestration.metadata import gap_table
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 LATE_AFTER_KLINES = 2
 PUBLISH_GRACE = pd.Timedelta(minutes=2)

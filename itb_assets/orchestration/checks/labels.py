@@ -15,8 +15,8 @@ from itb_assets.orchestration.checks.base import SAMPLE_ROWS, Verdict, market_ch
 from itb_assets.orchestration.metadata import table
 from itb_assets.orchestration.platform import Platform
 from itb_assets.orchestration.updates import rows_before
-from itb_assets.storage.frames import StoredFrame
-from itb_assets.storage.manifest import EVERYTHING
+from itb_assets.storage.files.frames import StoredFrame
+from itb_assets.storage.files.manifest import EVERYTHING
 
 DATA, FEATURES = "processed/data", "processed/features"
 

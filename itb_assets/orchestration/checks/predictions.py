@@ -11,7 +11,7 @@ from itb_assets.domain.markets import Market
 from itb_assets.orchestration.checks.base import SAMPLE_ROWS, Verdict, market_check, missing
 from itb_assets.orchestration.models import LoadedModel, load_model, scored_by
 from itb_assets.orchestration.platform import ModelName, Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 OUTDATED = Verdict(
     passed=False,

@@ -14,7 +14,7 @@ from itb_assets.orchestration.checks.base import Verdict, market_check, missing
 from itb_assets.orchestration.metadata import table
 from itb_assets.orchestration.paper_trades import PaperSources
 from itb_assets.orchestration.platform import Platform
-from itb_assets.storage.frames import StoredFrame
+from itb_assets.storage.files.frames import StoredFrame
 
 SAMPLE_TRADES = 200
 """Newest trades that are made again from klines and signals."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from itb_assets.storage.migrations import migrate
+from itb_assets.storage.database.migrations import migrate
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Backups of a database: made, described, checked and put back."""

@@ -1,0 +1,1 @@
+"""One database: connections, schema, roles, policies, and what its errors mean."""

@@ -1,0 +1,1 @@
+"""Bytes on disk: whole files and folders, their digests, locks and compression."""

@@ -1,0 +1,1 @@
+"""Models on disk: numbered versions, checked before they are unpickled."""

@@ -1,0 +1,1 @@
+"""Queries of analysts: found, given their values, run."""

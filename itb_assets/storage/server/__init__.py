@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: made, started, stopped, and whose its databases are."""
