@@ -22,6 +22,10 @@ from itb_assets.storage.server.embedded import EmbeddedPostgres
 from itb_assets.storage.tables.database import SqlStore
 
 ENGINES = ("postgres", "timescaledb")
+_OTHERS_OUT = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 def on_one_engine(engine: str, *, because: str) -> pytest.MarkDecorator:
@@ -72,6 +76,7 @@ def postgres_url(postgres) -> str:
     """Return the URL of an empty database without TimescaleDB."""
     postgres.ensure_database("test")
     url = str(postgres.url("test"))
+    _execute(url, _OTHERS_OUT)
     _execute(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return url
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
@@ -52,27 +53,35 @@ def fresh(tmp_path) -> Iterator[Pipeline]:
 
 
 @pytest.fixture(scope="session")
-def dagster_home() -> Iterator[Path]:
-    """Return a DAGSTER_HOME whose dagster.yaml leads to a PostgreSQL of its own."""
+def dagster_server() -> Iterator[EmbeddedPostgres]:
+    """Return a PostgreSQL for Dagster alone."""
     folder = Path(tempfile.mkdtemp(prefix="itb keep "))
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
     server.ensure_database("dagster")
-    yaml = Path(__file__).parents[2] / "dagster.yaml"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ITB_DAGSTER_URL", server.url("dagster"))
-        shutil.copy(yaml, folder)
-        try:
-            yield folder
-        finally:
-            server.stop(at_once=True)
-            shutil.rmtree(folder)
+    try:
+        yield server
+    finally:
+        server.stop(at_once=True)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def opened_instance(dagster_home) -> Iterator[dg.DagsterInstance]:
+def dagster_home(tmp_path_factory) -> Path:
+    """Return a DAGSTER_HOME whose dagster.yaml leads to where ITB_DAGSTER_URL says."""
+    folder: Path = tmp_path_factory.mktemp("home")
+    shutil.copy(Path(__file__).parents[2] / "dagster.yaml", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opened_instance(dagster_home, dagster_server) -> Iterator[dg.DagsterInstance]:
     """Return the instance of that home."""
-    with dg.DagsterInstance.from_config(str(dagster_home)) as instance, kept_connections(instance):
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ITB_DAGSTER_URL", dagster_server.url("dagster"))
+            instance = stack.enter_context(dg.DagsterInstance.from_config(str(dagster_home)))
+        stack.enter_context(kept_connections(instance))
         yield instance
 
 
@@ -87,8 +96,9 @@ def dagster_engine(opened_instance) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def kept_instance(opened_instance, dagster_engine) -> dg.DagsterInstance:
-    """Return the instance without a record."""
+def kept_instance(opened_instance, dagster_engine, dagster_server, monkeypatch) -> dg.DagsterInstance:
+    """Return the instance without a record; for this test alone the environment leads to its server."""
+    monkeypatch.setenv("ITB_DAGSTER_URL", dagster_server.url("dagster"))
     empty(dagster_engine)
     return opened_instance
 

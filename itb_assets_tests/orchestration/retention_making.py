@@ -13,7 +13,15 @@ from itb_assets.orchestration.retention import Pruned, RetentionRule, prune_runs
 NOW = datetime.now(UTC)
 FRAME, SIGHT = dg.AssetKey(["raw", "frame"]), dg.AssetKey("sight")
 TABLES = ("runs", "run_tags", "event_logs", "asset_event_tags", "asset_check_executions")
-OTHERS = ("asset_keys", "bulk_actions", "backfill_tags", "job_ticks", "instigators", "jobs")
+OTHERS = (
+    "asset_keys",
+    "bulk_actions",
+    "backfill_tags",
+    "job_ticks",
+    "instigators",
+    "jobs",
+    "dynamic_partitions",
+)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

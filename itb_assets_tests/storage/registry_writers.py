@@ -105,10 +105,10 @@ def work_for_ever(root: Path, first: int, started: Any) -> None:
 
 
 def read_while(root: Path, done: Any, counts: Any) -> None:
-    """Read the model in use and its versions until told to stop, and say how often which was seen."""
+    """Read the model in use and its versions until told to stop, both were seen, and say how often."""
     registry, seen = registry_of(root), dict.fromkeys((1, 2), 0)
     counts.send("ready")
-    while not done.is_set():
+    while not (done.is_set() and all(seen.values())):
         seen[mark_of(in_use(registry))] += 1
         states = [(version.state, version.error) for version in registry.versions(MODEL)]
         assert sorted(states) == [("previous", ""), ("promoted", "")], states

@@ -180,7 +180,7 @@ def test_killed_at_random_moments(tmp_path):
         started = context.Event()
         child = context.Process(target=import_for_ever, args=(tmp_path, known // BATCH, started))
         child.start()
-        assert started.wait(20)
+        assert started.wait(60)
         time.sleep(moments.uniform(0, 0.03))
         child.kill()
         child.join()

@@ -55,7 +55,7 @@ def test_killed_at_random_moments(processes, folder):
         started = processes.Event()
         child = processes.Process(target=writers.work_for_ever, args=(folder, 1000 * (1 + kill), started))
         child.start()
-        assert started.wait(20)
+        assert started.wait(60)
         time.sleep(dice.uniform(0, 0.06))
         child.kill()
         child.join()

@@ -89,7 +89,7 @@ def test_a_database_in_use_is_refused(filled, admin_url, saved):
 
 def test_who_connects_during_a_restore_keeps_the_old_database(filled, admin_url, saved, monkeypatch):
     """Somebody came in after the check: nothing is exchanged under their feet, nothing is left over."""
-    monkeypatch.setattr("itb_assets.storage.backups.swap._RELEASE_WAIT_S", 0.1)
+    monkeypatch.setattr("itb_assets.storage.backups.swap._RELEASE_WAIT_S", 1.0)
     run(filled, "UPDATE ohlcv SET close = -1")
     before = states(filled)
     opened = []
