@@ -5,12 +5,13 @@ What is asked of it belongs to the tests.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from itb_assets.storage.server.process import launch, server_user
 LOGINS = (
     "local all postgres trust\nhost shut all 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 scram-sha-256\n"
 )
+PORTS = range(20_000, 32_768)
+"""Below those that a system hands out, which somebody else may get between choice and use."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ class LoginServer:
         return f"postgresql+psycopg2://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on, and that the system gives to nobody who asks for any."""
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 @contextmanager
 def login_server() -> Iterator[LoginServer]:
     """Start a server on a free port, and remove it in the end."""
@@ -55,8 +67,7 @@ def login_server() -> Iterator[LoginServer]:
     server.stop()
     folder = server.data_dir
     (folder / "pg_hba.conf").write_text(LOGINS)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": f'"{folder}"'}
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     launch(server_user(folder), folder / "server.log", "postgres", "-D", str(folder), *words)

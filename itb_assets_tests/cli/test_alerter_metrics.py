@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import requests
 import sqlalchemy as sa
 import yaml
 from local_bot import SECRETS, TOKEN, connected, deployment, telegram
+from login_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from test_alerter import working
 
@@ -32,12 +34,8 @@ from itb_assets.storage.database.migrations import migrate
 from itb_assets.storage.server.embedded import EmbeddedPostgres
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+ANSWERS_S = 15.0
+"""Who gives up on the database answers well within; who waits for it does not answer at all."""
 
 
 def settings_of(port: int | None, host: str = "127.0.0.1") -> Settings:
@@ -112,7 +110,11 @@ def test_health_is_that_of_both_loops(postgres_url):
             beat(postgres_url, silent, ago_s=100)
             found = get(f"{base}/healthz")
             assert found.status_code == 503
-            assert f"{silent}: 0:01:40 ago, more than 60 s: {said}" in found.text
+            ago = re.search(
+                rf"^{silent}: 0:0(\d):(\d\d) ago, more than 60 s: {said}", found.text, re.MULTILINE
+            )
+            assert ago is not None, found.text
+            assert 100 <= int(ago[1]) * 60 + int(ago[2]) < 160
             assert probed(base) != 0
             beat(postgres_url, silent)
         assert probed(base) == 0
@@ -145,7 +147,7 @@ def test_without_its_database_it_answers_with_no_old_figure(tmp_path):
             with hanging(server):
                 began = time.monotonic()
                 assert samples(get(f"{base}/metrics").text) == {"itb_database_up": 0}
-                assert time.monotonic() - began < 8
+                assert time.monotonic() - began < ANSWERS_S
     finally:
         server.stop(at_once=True)
 
@@ -157,7 +159,7 @@ def test_neither_waits_for_a_table_that_somebody_keeps(postgres_url):
         health = get(f"{base}/healthz")
         assert (health.status_code, health.text) == (503, "the database does not answer\n")
         assert samples(get(f"{base}/metrics").text) == {"itb_database_up": 0}
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < ANSWERS_S
 
 
 def test_a_port_that_somebody_has_is_named(postgres_url):
@@ -196,7 +198,7 @@ def test_it_ends_at_once_and_gives_the_port_back(postgres_url):
         with metrics_served(settings_of(port), url, ()):
             idle = socket.create_connection(("127.0.0.1", port))
             began = time.monotonic()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8, "the client is not waited for, which would be ten seconds"
         idle.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "metrics"]
 
@@ -217,7 +219,7 @@ def test_the_doctor_says_how_old_each_heartbeat_is_and_what_that_means(tmp_path,
     assert rows["dagster_events"].state == "missing"
     assert "more than 60 s: the daemon or the code server is gone" in rows["dagster_events"].found
     assert rows["trading:main"].state == "ok"
-    assert rows["trading:main"].found.startswith("0:05:0")
+    assert rows["trading:main"].found.startswith("0:05:")
     assert found(ITB_TELEGRAM_TOKEN="", ITB_TELEGRAM_CHAT="")["dagster_events"].state == "silent"
 
 

@@ -13,7 +13,7 @@ from test_alerter import working
 from itb_assets.observability.alerts.dispatcher import HEARTBEAT, DispatchRules
 from itb_assets.observability.alerts.state import beats
 
-TAKES_OVER_S = 10.0
+TAKES_OVER_S = 30.0
 SOON_S = 90.0
 BEATS_S = 1.2 * DispatchRules().beat_every_s
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,14 @@ FREQS = ("1m", "5m", "1h", "4h")
 PROCESSES = 4
 CONNECTIONS = 3 * PROCESSES
 """A process keeps one for rows and one for queries, and opens one more for a moment; markets add none."""
+AT_MOST = CONNECTIONS + 2 * PROCESSES
+"""The server forgets late what was closed. One kept for each market would be more still."""
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'test'"
+OPEN = """
+SELECT count(*) AS open FROM pg_stat_activity
+WHERE datname = 'test' AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+FORGOTTEN_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +46,12 @@ def context():
 
 @pytest.fixture
 def few_connections(postgres, postgres_url):
-    """Let the server refuse a connection more than the processes need."""
+    """Let the server refuse more connections than the processes need, those that it has yet to forget too."""
     role = sa.make_url(postgres_url).query["user"]
     with closing(psycopg2.connect(dbname="test", user="postgres", host=_host(postgres))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f"ALTER ROLE {role} CONNECTION LIMIT {CONNECTIONS}")
+            cursor.execute(f"ALTER ROLE {role} CONNECTION LIMIT {AT_MOST}")
             yield cursor
             cursor.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
 
@@ -93,6 +102,8 @@ def assert_stored(share: Share) -> None:
 @pytest.mark.parametrize("phase", ["dual", "db"])
 def test_sixteen_partitions_in_four_processes(context, few_connections, postgres_url, tmp_path, phase):
     """From an empty database on: migrations, new columns and first rows all race; then upserts with more."""
+    few_connections.execute(DEADLOCKS)
+    before = few_connections.fetchone()
     for generation in (0, 3):
         shares = [
             share_of(tmp_path / "data", phase, postgres_url, number, generation)
@@ -101,8 +112,8 @@ def test_sixteen_partitions_in_four_processes(context, few_connections, postgres
         assert write_at_once(context, shares) == [""] * PROCESSES
         for share in shares:
             assert_stored(share)
-    few_connections.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = 'test'")
-    assert few_connections.fetchone() == (0,)
+    few_connections.execute(DEADLOCKS)
+    assert few_connections.fetchone() == before
 
 
 def test_four_threads_of_one_process(postgres_url, tmp_path):
@@ -121,10 +132,10 @@ def test_four_threads_of_one_process(postgres_url, tmp_path):
     with closing(keeper.database), ThreadPoolExecutor(len(markets)) as threads:
         for generation in (0, 2):
             list(threads.map(write, range(len(markets)), [generation] * len(markets)))
-        found = keeper.database.query(
-            "SELECT count(*) AS open FROM pg_stat_activity WHERE datname = 'test' AND pid <> pg_backend_pid()"
-        )
-        assert found[0]["open"] <= 4
+        until = time.monotonic() + FORGOTTEN_S
+        while (found := keeper.database.query(OPEN)[0]["open"]) > 4:
+            assert time.monotonic() < until, f"{found} connections stay open"
+            time.sleep(0.05)
         for number, market in enumerate(markets):
             own = (*FEATURES[number:], *FEATURES[:number], f"own_{number}")
             for asset, expected in chain(market, 2, features=own).items():

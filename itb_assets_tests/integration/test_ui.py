@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from ui_browser import opened_browser, shown, watched_page
-from ui_process import ITB, Ui, environment, free_port, make_demo_root, wait_for
+from ui_process import ITB, START_S, STOP_S, Ui, environment, free_port, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
 from itb_assets.domain.markets import Market
@@ -96,7 +96,7 @@ def backfill(ui, browser, first_run, tmp_path_factory) -> None:
     from_cli, from_dialog, from_api = SYMBOLS[1:3], SYMBOLS[3], SYMBOLS[4]
     ui.add_symbol(from_api)
     added = [str(ITB), "symbols", "add", "--no-check", *from_cli]
-    subprocess.run(added, env=environment(ui.root), check=True, timeout=60)
+    subprocess.run(added, env=environment(ui.root), check=True, timeout=START_S)
     with watched_page(browser, tmp_path_factory.mktemp("backfill") / "page.png") as page:
         page.goto(
             ui.url + "/asset-groups" + quote('~key:"raw/klines" or key:"processed/data"', safe="~") + "/"
@@ -173,7 +173,7 @@ def test_a_model_page_shows_its_figures_and_plots(visit, run_id):
     plots = page.get_by_role("dialog").locator("img[src^='data:image/png;base64,']")
     expect(plots).to_have_count(3)
     for plot in plots.all():
-        wait_for(lambda plot=plot: plot.evaluate("image => image.naturalWidth") > 300, 20, "a plot is drawn")
+        wait_for(lambda plot=plot: plot.evaluate("image => image.naturalWidth") > 300, 60, "a plot is drawn")
     page.get_by_role("button", name="Close").click()
 
 
@@ -215,7 +215,7 @@ def backfilled(ui: Ui) -> bool:
 
 def test_without_a_channel_a_line_says_how_to_have_alerts(ui):
     """No alerter runs beside the servers."""
-    wait_for(lambda: "Alerts: no channel is set up, so nobody is told" in ui.said, 10, "the line is there")
+    wait_for(lambda: "Alerts: no channel is set up, so nobody is told" in ui.said, 60, "the line is there")
     assert "ITB_TELEGRAM_TOKEN" in ui.said
     assert not (ui.root / "logs" / "alerter.log").exists()
 
@@ -223,7 +223,7 @@ def test_without_a_channel_a_line_says_how_to_have_alerts(ui):
 def test_a_second_ui_on_the_same_data_is_refused(ui):
     """Two daemons over one instance would launch every run twice."""
     second = Ui.start(ui.root, port=free_port())
-    assert second.process.wait(60) == 4
+    assert second.process.wait(START_S) == 4
     assert "another `itb ui` serves" in second.said
 
 
@@ -234,10 +234,10 @@ def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
         cut = ui.launch("build_market", f"30m|{FIRST}")
         wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), RUN_S, "the run begins")
         ui.child("dagster-daemon").kill()
-        assert ui.process.wait(60) == 4
+        assert ui.process.wait(STOP_S) == 4
     assert "the daemon ended by itself with exit code -9" in ui.said
     assert str(ui.root / "logs" / "daemon.log") in ui.said.replace(" ", "")
-    wait_for(lambda: not ui.processes(), 10, "every process has ended")
+    wait_for(lambda: not ui.processes(), 60, "every process has ended")
     settings = load_settings(data_root=ui.root, database_url=None, dagster_url=None)
     with running_instance(settings) as (_, instance):
         run = instance.get_run_by_id(cut)
@@ -249,10 +249,10 @@ def test_a_server_that_dies_ends_everything_and_says_so(ui, first_run):
 def test_a_signal_during_the_start_stops_everything(tmp_path, number):
     """However early, whatever was started already is stopped; nothing waits for a second Ctrl-C."""
     starting = Ui.start(make_demo_root(tmp_path / "data", days=1))
-    wait_for(lambda: len(starting.processes()) > 1, 60, "a first server runs")
+    wait_for(lambda: len(starting.processes()) > 1, START_S, "a first server runs")
     assert starting.stop(number) == 0
     assert "Stopped." in starting.said
-    wait_for(lambda: not starting.processes(), 10, "every process has ended")
+    wait_for(lambda: not starting.processes(), 60, "every process has ended")
 
 
 def test_a_taken_port_is_refused_before_anything_is_started(tmp_path):
@@ -263,7 +263,7 @@ def test_a_taken_port_is_refused_before_anything_is_started(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         refused = Ui.start(make_demo_root(root, days=1), port=port)
-        assert refused.process.wait(60) == 4
+        assert refused.process.wait(START_S) == 4
     assert f"127.0.0.1:{port} cannot be listened on" in refused.said
     assert "--port" in refused.said
     assert [path.name for path in (root / ".itb").iterdir()] == ["demo.json"]

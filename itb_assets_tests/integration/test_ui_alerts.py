@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
 from ui_browser import opened_browser, shown, watched_page
-from ui_process import Ui, make_demo_root, wait_for
+from ui_process import START_S, STOP_S, Ui, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
 from itb_assets.domain.alerts import Level, Occurrence
@@ -109,7 +109,7 @@ def test_what_is_open_is_a_table_and_a_server_that_ends_is_told(root, bot, chrom
         ui.ready()
         assert "Alerts go to telegram." in ui.said
         training_failed(ui)
-        bot.wait_for(lambda sent: "Training failed" in sent.text, timeout_s=90)
+        bot.wait_for(lambda sent: "Training failed" in sent.text, timeout_s=START_S)
         for child in ("itb alerter", "api grpc"):  # both write links to runs
             assert ui.child(child).environ()["ITB_PORT"] == str(ui.port)
         assert "Alerts go to telegram" in ui.log("alerter")
@@ -119,11 +119,11 @@ def test_what_is_open_is_a_table_and_a_server_that_ends_is_told(root, bot, chrom
             link = page.get_by_role("cell").get_by_role("link", name="open")
             expect(link).to_have_attribute("href", f"{ui.url}/runs/{RUN}")
         ui.child("dagster-daemon").kill()
-        assert ui.process.wait(60) == 4
+        assert ui.process.wait(STOP_S) == 4
         told = [text for text in alarms(bot) if "Training failed" not in text]
         assert len(told) == 1, told
         assert "the daemon ended by itself with exit code -9, and so everything was stopped" in told[0]
-    wait_for(lambda: not ui.processes(), 10, "every process has ended")
+    wait_for(lambda: not ui.processes(), 60, "every process has ended")
 
 
 def training_failed(ui: Ui) -> None:
@@ -151,35 +151,35 @@ def test_neither_a_start_nor_a_stop_is_a_silence(root, bot):
     server.stop()
     began, before = datetime.now(UTC), len(alarms(bot))
     with serving(root, bot) as ui:
-        daemon = wait_for(lambda: started(ui, "dagster-daemon"), 90, "the daemon starts")
+        daemon = wait_for(lambda: started(ui, "dagster-daemon"), START_S, "the daemon starts")
         daemon.suspend()  # nothing is read for a while
         ui.ready()
-        bot.wait_for(lambda sent: "RESOLVED" in sent.text and "daemon" in sent.text, timeout_s=90)
+        bot.wait_for(lambda sent: "RESOLVED" in sent.text and "daemon" in sent.text, timeout_s=START_S)
         time.sleep(RULE_S)
         assert beat_of(root, RULES_HEARTBEAT) < began
         daemon.resume()
-        wait_for(lambda: beat_of(root, RULES_HEARTBEAT) > began, 90, "rules are computed again")
+        wait_for(lambda: beat_of(root, RULES_HEARTBEAT) > began, START_S, "rules are computed again")
         assert beat_of(root, HEARTBEAT) > began
         ui.add_symbol(MARKET.symbol)
         web = ui.child("dagster-webserver")
         with market_lock(Layout(root).market_lock(MARKET)):  # the run cannot end before it is cut
             cut = ui.launch("build_market", f"1h|{MARKET.symbol}")
-            wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), 60, "the run begins")
+            wait_for(lambda: ui.runs(runIds=[cut], statuses=["STARTED"]), START_S, "the run begins")
             web.suspend()
             ui.process.send_signal(signal.SIGINT)
-            daemon.wait(20)
+            daemon.wait(60)
             make_silent(root)
             time.sleep(RULE_S)
             web.resume()
-            assert ui.process.wait(60) == 0
+            assert ui.process.wait(STOP_S) == 0
     assert alarms(bot)[before:] == []
-    wait_for(lambda: not ui.processes(), 10, "every process has ended")
+    wait_for(lambda: not ui.processes(), 60, "every process has ended")
 
 
 def test_half_a_channel_is_refused_before_anything_is_started(tmp_path):
     root = make_demo_root(tmp_path / "data", days=1)
     refused = Ui.start(root, ITB_TELEGRAM_TOKEN=TOKEN)
-    assert refused.process.wait(60) == 2
+    assert refused.process.wait(START_S) == 2
     assert "ITB_TELEGRAM_CHAT is not set, but ITB_TELEGRAM_TOKEN is" in refused.said
     assert TOKEN.partition(":")[2] not in refused.said
     assert [path.name for path in (root / ".itb").iterdir()] == ["demo.json"]

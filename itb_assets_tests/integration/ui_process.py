@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ import requests
 
 ITB = Path(sys.executable).with_name("itb")
 START_S = 180
-STOP_S = 60
+STOP_S = 180
+PORTS = range(20_000, 32_768)
+"""Below those that a system hands out, which somebody else may get between choice and use."""
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "itb_assets"}
 
 ADD_PARTITION = """
@@ -56,10 +60,12 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that the system gives to nobody who asks for any."""
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def make_demo_root(root: Path, *, days: int) -> Path:
