@@ -1,6 +1,6 @@
-"""A deployment as three processes that are killed and started anew: code server, daemon, alerter.
+"""A deployment as three processes that are killed, stopped and started anew: code server, daemon, alerter.
 
-Each runs what its service of compose runs. When one is killed and what must come of it belongs to the tests.
+Each runs what its service of compose runs. When that is done and what must come of it belongs to the tests.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from failing_jobs import DAGSTER_YAML
+import dagster as dg
+import sqlalchemy as sa
+from failing_jobs import DAGSTER_YAML, instance_on, server_at
+from outages import TOKEN, UNLIMITED, BotApi, asked, tables
 
 PROGRAMS = Path(sys.executable).parent
 WORKSPACE = "load_from:\n  - grpc_server:\n      socket: {socket}\n      location_name: itb_assets\n"
+WORKS = """
+SELECT count(*) FROM heartbeats WHERE name IN ('dagster_events', 'alert_rules', 'alerter') AND at > :began
+"""
+UP_S = 180.0
 
 
 @dataclass
@@ -66,6 +74,14 @@ class Parts:
             (self.folder / "code.sock").unlink(missing_ok=True)
         self.start(name)
 
+    def hang(self, name: str) -> None:
+        """Stop a part and whatever it started without ending it, until it goes on."""
+        os.killpg(self.running[name].pid, signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        """Let go on what hangs."""
+        os.killpg(self.running[name].pid, signal.SIGCONT)
+
     def said(self) -> str:
         """Return the end of what each part wrote."""
         logs = [(name, self.folder / f"{name}.log") for name in self.running]
@@ -99,6 +115,46 @@ def parts(folder: Path, **settings: str) -> Iterator[Parts]:
     finally:
         for name in made.running:
             made._end(name)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The processes, our database and Dagster's, and the Bot API that they tell."""
+
+    parts: Parts
+    engine: sa.Engine
+    dagster_engine: sa.Engine
+    instance: dg.DagsterInstance
+    bot: BotApi
+
+    def until_all_work(self) -> None:
+        """Wait until each part has said anew that it works."""
+        began = datetime.now(UTC)
+        until(lambda: asked(self.engine, WORKS, began=began) == [(3,)], UP_S, self.parts.said)
+
+
+@contextmanager
+def deployment(folder: Path) -> Iterator[Deployment]:
+    """Run all three over a database server of their own for the length of a block."""
+    with ExitStack() as stack:
+        server = stack.enter_context(server_at(folder / "postgres"))
+        for name in ("itb", "dagster"):
+            server.ensure_database(name)
+        engine = stack.enter_context(tables(server.url("itb")))
+        dagster_engine = sa.create_engine(server.url("dagster"), poolclass=sa.NullPool)
+        bot = stack.enter_context(BotApi(TOKEN, limits=UNLIMITED))
+        instance = stack.enter_context(instance_on(server.url("dagster"), folder / "instance"))
+        made = stack.enter_context(
+            parts(
+                folder / "home",
+                ITB_DATABASE_URL=server.url("itb"),
+                ITB_DAGSTER_URL=server.url("dagster"),
+                ITB_TELEGRAM_TOKEN=TOKEN,
+                ITB_TELEGRAM_CHAT="42",
+                ITB_TELEGRAM_URL=bot.url,
+            )
+        )
+        yield Deployment(made, engine, dagster_engine, instance, bot)
 
 
 def until(true: Callable[[], object], within_s: float, what: Callable[[], str]) -> None:

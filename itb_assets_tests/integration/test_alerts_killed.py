@@ -7,28 +7,22 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.test_utils import create_run_for_test
-from failing_jobs import JOBS, failed_runs, instance_on, run_one, server_at
-from killed_parts import Parts, parts, until
-from outages import REPEAT, TOKEN, UNLIMITED, BotApi, asked, tables
+from failing_jobs import JOBS, failed_runs, run_one
+from killed_parts import UP_S, Deployment, Parts, deployment, until
+from outages import REPEAT, BotApi, asked
 
 SEED = 11
 TURNS = 3
 TOLD = "SELECT split_part(event_id, ':', 2) FROM alert_events WHERE starts_with(event_id, 'dagster:')"
-WORKS = """
-SELECT count(*) FROM heartbeats WHERE name IN ('dagster_events', 'alert_rules', 'alerter') AND at > :began
-"""
 UNDER_WAY = "SELECT count(*) FROM job_ticks WHERE status = 'STARTED'"
 LOST = "job_lost"
-UP_S = 180.0
 
 
 @dataclass
@@ -71,29 +65,32 @@ def failing(instance: dg.DagsterInstance) -> Iterator[None]:
         thread.join()
 
 
-def live_through(made: Parts, engine: sa.Engine, dagster_engine: sa.Engine) -> int:
+def live_through(made: Deployment) -> int:
     """Kill each part in every turn, once all three work; return in the middle of how many ticks that was."""
     draw, mid_tick = random.Random(SEED), 0  # noqa: S311 - not secret
     for _ in range(TURNS):
-        began = datetime.now(UTC)
-        until(lambda began=began: asked(engine, WORKS, began=began) == [(3,)], UP_S, made.said)
+        made.until_all_work()
         dead: set[str] = set()
-        for name in draw.sample([*made.commands], 3):
+        for name in draw.sample([*made.parts.commands], 3):
             time.sleep(draw.uniform(0.0, 1.5))
             if name != "alerter":
-                wait_for_tick(made, dagster_engine, surely=not dead - {"alerter"})
-            made.kill(name)
+                wait_for_tick(made, surely=not dead - {"alerter"})
+            made.parts.kill(name)
             dead.add(name)
-            mid_tick += asked(dagster_engine, UNDER_WAY) != [(0,)]
-        for name in made.commands:
-            made.restart(name)
+            mid_tick += asked(made.dagster_engine, UNDER_WAY) != [(0,)]
+        for name in made.parts.commands:
+            made.parts.restart(name)
     return mid_tick
 
 
-def wait_for_tick(made: Parts, dagster_engine: sa.Engine, *, surely: bool) -> None:
+def wait_for_tick(made: Deployment, *, surely: bool) -> None:
     """Wait until a tick is under way; where daemon or code server is dead already there may be none."""
     with nullcontext() if surely else suppress(AssertionError):
-        until(lambda: asked(dagster_engine, UNDER_WAY) != [(0,)], UP_S if surely else 6.0, made.said)
+        until(
+            lambda: asked(made.dagster_engine, UNDER_WAY) != [(0,)],
+            UP_S if surely else 6.0,
+            made.parts.said,
+        )
 
 
 def told(engine: sa.Engine) -> list[str]:
@@ -103,34 +100,19 @@ def told(engine: sa.Engine) -> list[str]:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory) -> Iterator[Killed]:
     """Return a deployment that was killed over and over, once all is quiet again."""
-    folder: Path = tmp_path_factory.mktemp("killed")
-    with ExitStack() as stack:
-        server = stack.enter_context(server_at(folder / "postgres"))
-        for name in ("itb", "dagster"):
-            server.ensure_database(name)
-        engine = stack.enter_context(tables(server.url("itb")))
-        dagster_engine = sa.create_engine(server.url("dagster"), poolclass=sa.NullPool)
-        bot = stack.enter_context(BotApi(TOKEN, limits=UNLIMITED))
-        instance = stack.enter_context(instance_on(server.url("dagster"), folder / "instance"))
-        made = stack.enter_context(
-            parts(
-                folder / "home",
-                ITB_DATABASE_URL=server.url("itb"),
-                ITB_DAGSTER_URL=server.url("dagster"),
-                ITB_TELEGRAM_TOKEN=TOKEN,
-                ITB_TELEGRAM_CHAT="42",
-                ITB_TELEGRAM_URL=bot.url,
-            )
-        )
-        with failing(instance):
-            mid_tick = live_through(made, engine, dagster_engine)
+    with deployment(tmp_path_factory.mktemp("killed")) as made:
+        with failing(made.instance):
+            mid_tick = live_through(made)
         waits = "SELECT count(*) FROM alert_outbox WHERE sent_at IS NULL"
         until(
-            lambda: failed_runs(dagster_engine) <= set(told(engine)) and asked(engine, waits) == [(0,)],
+            lambda: (
+                failed_runs(made.dagster_engine) <= set(told(made.engine))
+                and asked(made.engine, waits) == [(0,)]
+            ),
             UP_S,
-            made.said,
+            made.parts.said,
         )
-        yield Killed(made, engine, bot, failed_runs(dagster_engine), mid_tick)
+        yield Killed(made.parts, made.engine, made.bot, failed_runs(made.dagster_engine), mid_tick)
 
 
 @pytest.mark.slow
