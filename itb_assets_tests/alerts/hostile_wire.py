@@ -92,8 +92,8 @@ def _read(connection: socket.socket) -> str:
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     found = re.search(rb"(?i)content-length: (\d+)", head)
-    while found and len(body) < int(found[1]):
-        body += connection.recv(65_536)
+    while found and len(body) < int(found[1]) and (piece := connection.recv(65_536)):
+        body += piece
     return head.decode("latin-1")
 
 

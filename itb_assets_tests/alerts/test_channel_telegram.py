@@ -222,13 +222,13 @@ def test_a_host_without_a_name_means_surely_not_sent():
 @pytest.mark.parametrize("kind", ["slow", "drip"])
 def test_a_slow_answer_is_not_waited_for_beyond_the_timeout(api, kind):
     """An answer that comes byte by byte keeps each wait short; it must not keep the sender for minutes."""
-    api.fault(kind, seconds=0.15 if kind == "drip" else 1.0)
+    api.fault(kind, seconds=0.15 if kind == "drip" else 10.0)
     began = time.monotonic()
     with pytest.raises(TryLater) as raised:
-        telegram(api, timeouts_s=(0.4, 0.4)).send("text")
-    assert time.monotonic() - began < 0.9
+        telegram(api, timeouts_s=(1.0, 0.4)).send("text")
+    assert time.monotonic() - began < 5, "either answer takes ten seconds or more"
     assert raised.value.maybe_sent is True
-    assert len(api.sent) == 1
+    assert len(api.wait(1)) == 1
 
 
 def test_a_port_that_takes_and_says_nothing_is_given_up():
