@@ -70,17 +70,18 @@ def test_the_limit_is_cautious_until_the_exchange_says_its_own():
 
 
 def test_a_pause_holds_every_thread():
-    """Retry-After met by one thread stops the next request of all of them."""
-    budget = WeightBudget(limit=100)
-    budget.pause(0.15)
+    """Retry-After met by one thread stops the next request of all of them: none goes before all were held."""
+    held = threading.Barrier(4)
+    budget = WeightBudget(limit=100, sleep=lambda _: held.wait(10), clock_s=lambda: 5.0)
+    budget.pause(7)
     waits: list[float] = []
     threads = [threading.Thread(target=lambda: waits.append(budget.acquire(1))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(waits) == 4
-    assert min(waits) > 0.05
+    assert waits == [pytest.approx(7)] * 4
+    assert budget.used == 4
 
 
 def test_a_sleep_that_does_not_move_the_clock_still_counts():

@@ -51,6 +51,18 @@ def kill_midway(exchange: DemoExchange, kind: str, folder: Path, enough: Callabl
     assert enough()
 
 
+def when_it_stands_still(exchange: DemoExchange) -> int:
+    """Return how many requests came once no further one does; those of a dead process may come after it."""
+    give_up = time.monotonic() + 30
+    seen, since = len(exchange.requests), time.monotonic()
+    while time.monotonic() - since < 0.3:
+        assert time.monotonic() < give_up, "requests of the dead process do not end"
+        time.sleep(0.02)
+        if len(exchange.requests) != seen:
+            seen, since = len(exchange.requests), time.monotonic()
+    return seen
+
+
 @pytest.mark.parametrize(("kind", "suffix"), [("rest", "_page.parquet"), ("archive", ".zip")])
 def test_a_killed_download_goes_on_where_it_stopped(tmp_path, kind, suffix):
     def kept() -> list[Path]:
@@ -59,8 +71,7 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path, kind, suffix):
     with DemoExchange(now_ms=lambda: NOW_MS, faults=Faults(delay_s=0.05)) as exchange:
         kill_midway(exchange, kind, tmp_path, lambda: len(kept()) >= 2)
         whole_files = kept()
-        time.sleep(0.1)  # requests of the dead process that were still being answered
-        before = len(exchange.requests)
+        before = when_it_stands_still(exchange)
         exchange.faults.delay_s = 0
         if kind == "rest":
             source = RestKlines(exchange.url, cache_dir=tmp_path)
