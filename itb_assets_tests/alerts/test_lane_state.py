@@ -68,7 +68,7 @@ def test_failures_wait_half_as_long_as_their_rows_and_an_answer_ends_that():
     assert (away.failures, away.wait_s(NOON), away.pace.tokens) == (2, 2, 7)
     for _ in range(50):
         away = away.failed(NOON, reached=False)
-    assert away.wait_s(NOON) == 2
+    assert away.wait_s(NOON) == 4
     assert (away.reached(NOON).failures, away.reached(NOON).wait_s(NOON)) == (0, 0)
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from itb_assets.domain.alerts.pace import Limits, Pace, Pause, wait_after_failure_s
 from itb_assets.observability.alerts.state import move_cursor, read_cursor
 
-LONGEST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 4.0
 """Longest pause of a whole lane after a failure that named none, in seconds."""
 
 
@@ -45,9 +45,9 @@ class LaneState:
         """Return the state after a failure without a word of when to come again.
 
         Where nothing `reached` the channel, nothing counts against its limits. The lane pauses half as long
-        as the rows that failed, and at most LONGEST_PAUSE_S: others get their turn before these do, so that
-        one message which never gets through does not keep back the rest, and what is new finds out soon that
-        the channel is back.
+        as the rows that failed, and never long: others get their turn before these do, so that one message
+        which never gets through does not keep back the rest, and what is new finds out soon that the channel
+        is back.
         """
         failures = self.failures + 1
         pause = Pause.of(min(wait_after_failure_s(failures) / 2, LONGEST_PAUSE_S), now)
