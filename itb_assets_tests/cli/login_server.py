@@ -5,17 +5,16 @@ What is asked of it belongs to the tests.
 
 from __future__ import annotations
 
-import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
+from free_ports import free_port
 
 from itb_assets.storage.server.embedded import EmbeddedPostgres
 from itb_assets.storage.server.process import launch, server_user
@@ -23,8 +22,6 @@ from itb_assets.storage.server.process import launch, server_user
 LOGINS = (
     "local all postgres trust\nhost shut all 127.0.0.1/32 reject\nhost all all 127.0.0.1/32 scram-sha-256\n"
 )
-PORTS = range(20_000, 32_768)
-"""Below those that a system hands out, which somebody else may get between choice and use."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,6 @@ class LoginServer:
     def url(self, user: str, password: str, database: str) -> str:
         """Return the address as settings name it."""
         return f"postgresql+psycopg2://{user}:{password}@127.0.0.1:{self.port}/{database}"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, and that the system gives to nobody who asks for any."""
-    while True:
-        port = PORTS[secrets.randbelow(len(PORTS))]
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @contextmanager

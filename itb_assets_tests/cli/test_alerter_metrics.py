@@ -20,8 +20,8 @@ import pytest
 import requests
 import sqlalchemy as sa
 import yaml
+from free_ports import free_port
 from local_bot import SECRETS, TOKEN, connected, deployment, telegram
-from login_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from test_alerter import working
 

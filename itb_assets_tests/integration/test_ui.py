@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import dagster as dg
 import pytest
+from free_ports import free_port
 from playwright.sync_api import Browser, Locator, Page, expect
 from ui_browser import opened_browser, shown, watched_page
-from ui_process import ITB, START_S, STOP_S, Ui, environment, free_port, make_demo_root, wait_for
+from ui_process import ITB, START_S, STOP_S, Ui, environment, make_demo_root, wait_for
 
 from itb_assets.demo.market import DEMO_SYMBOLS
 from itb_assets.domain.markets import Market

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,12 +16,11 @@ from typing import Any
 
 import psutil
 import requests
+from free_ports import free_port
 
 ITB = Path(sys.executable).with_name("itb")
 START_S = 180
 STOP_S = 180
-PORTS = range(20_000, 32_768)
-"""Below those that a system hands out, which somebody else may get between choice and use."""
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "itb_assets"}
 
 ADD_PARTITION = """
@@ -57,15 +53,6 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
             return found
         time.sleep(0.2)
     raise AssertionError(f"not within {seconds} s: {what}")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, and that the system gives to nobody who asks for any."""
-    while True:
-        port = PORTS[secrets.randbelow(len(PORTS))]
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def make_demo_root(root: Path, *, days: int) -> Path:
